@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+GENERATED = nbs sgan_nb report README.md pyproject.toml
+
+.PHONY: help install run test check export readme lab
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+install: .venv/.installed ## create .venv with the package and its development tools
+
+.venv/.installed: settings.ini setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x")'
+	@$(PYTHON) -m venv .venv || { echo "No virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	.venv/bin/python -m pip install --quiet uv
+	.venv/bin/uv pip install --python .venv/bin/python -e ".[dev]"
+	@touch $@
+
+run: install ## compare a plain classifier with a semi-supervised GAN on 100 labels
+	$(VENV) sgan_benchmark --methods baseline sgan --data auto --labels 100 --draws 0 --out runs
+
+# One thread per worker: workers that share cores slow each other down tenfold
+test: install ## run every notebook, then the tests
+	$(VENV) OMP_NUM_THREADS=1 nbdev_test --do_print
+	$(VENV) pytest -q tests
+
+check: install ## fail if the generated files are out of date or a name is unknown
+	@saved=$$(mktemp -d) && trap 'rm -rf "$$saved"' EXIT && cp -r $(GENERATED) "$$saved" && \
+	$(MAKE) --no-print-directory export readme && \
+	for path in $(GENERATED); do diff -rq -x __pycache__ -x .ipynb_checkpoints "$$saved/$$path" $$path || stale=1; done && \
+	test -z "$$stale" || { echo "Generated files were out of date and have been renewed: review and commit them" >&2; exit 1; }
+	$(VENV) pyflakes sgan_nb
+
+export: install ## write the package from the notebooks and clean the notebooks
+	$(VENV) nbdev_export
+	$(VENV) nbdev_clean
+
+readme: install ## write README.md from nbs/index.ipynb
+	$(VENV) python report/render_readme.py
+
+lab: install ## open the notebooks
+	$(VENV) jupyter lab nbs

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = "report/figures"
@@ -20,9 +21,11 @@ notebook = nbformat.read(ROOT / "nbs/index.ipynb", as_version=4)
 notebook.metadata.language_info = {"name": "python"}
 notebook.cells = [cell for cell in notebook.cells if not re.match(r"#\| *(hide\b|default_exp)", cell.source)]
 for cell in notebook.cells:
+    if re.match(r"#\| *echo: *false", cell.source):
+        cell.metadata.tags = ["output_only"]
     cell.source = at_top_level(cell.source) if cell.cell_type == "markdown" else re.sub(r"(?m)^#\|.*\n?", "", cell.source)
 
-exporter = MarkdownExporter()
+exporter = MarkdownExporter(config=Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": ["output_only"]}}))
 markdown, resources = exporter.from_notebook_node(notebook, {"unique_key": "readme", "output_files_dir": PICTURES})
 
 (ROOT / PICTURES).mkdir(exist_ok=True)

@@ -6,7 +6,7 @@
 __all__ = ['command', 'add_settings', 'settings', 'train_command', 'print_files', 'evaluate_command', 'predict_command',
            'find_pictures', 'generate_command', 'benchmark_command']
 
-# %% ../nbs/12_commands.ipynb #14983703
+# %% ../nbs/12_commands.ipynb #e03ed129
 import json, sys, warnings
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from .training import METHODS, TrainConfig, load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
 from .benchmark import format_table, grid, run_grid, summarize
 
-# %% ../nbs/12_commands.ipynb #acb4095d
+# %% ../nbs/12_commands.ipynb #aa1c0d83
 def command(
     function:Callable, # Takes a list of arguments, None for those of the process
 ) -> Callable: # The same, returning an exit code
@@ -42,7 +42,7 @@ def _fail(message:str, code:int) -> int:
     print(message, file=sys.stderr)
     return code
 
-# %% ../nbs/12_commands.ipynb #aa2089f5
+# %% ../nbs/12_commands.ipynb #c281b8a6
 def add_settings(
     parser:ArgumentParser, # Gets one option per field of `TrainConfig`, except the method
     skip:tuple=("method",), # Fields without an option
@@ -61,7 +61,7 @@ def settings(
     "Settings given on the command line."
     return {f.name: getattr(options, f.name) for f in fields(TrainConfig) if f.name != "method" and hasattr(options, f.name)}
 
-# %% ../nbs/12_commands.ipynb #51b5e2d8
+# %% ../nbs/12_commands.ipynb #1b412444
 @command
 def train_command(arguments:list|None=None) -> None:
     "sgan_train: train one method on one draw of labels."
@@ -88,7 +88,7 @@ def print_files(
     "Paths of the files below a folder, without checkpoints to resume from."
     print("\n".join(["", *(f"  {f}" for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "last.pt" and f.suffix != ".pdf")]))
 
-# %% ../nbs/12_commands.ipynb #281827e5
+# %% ../nbs/12_commands.ipynb #1a7c28f5
 @command
 def evaluate_command(arguments:list|None=None) -> None:
     "sgan_evaluate: a trained run on the test set of a data set."
@@ -112,7 +112,7 @@ def evaluate_command(arguments:list|None=None) -> None:
         folder = options.run if options.run.is_dir() else options.run.parent
         print("\n".join(["", *(f"  {f}" for f in write_figures(folder, data, options.figures))]))
 
-# %% ../nbs/12_commands.ipynb #755461df
+# %% ../nbs/12_commands.ipynb #90536b43
 @command
 def predict_command(arguments:list|None=None) -> None:
     "sgan_predict: class, probabilities and p(fake) of pictures."
@@ -139,7 +139,7 @@ def find_pictures(
         files += found
     return files
 
-# %% ../nbs/12_commands.ipynb #6205b95b
+# %% ../nbs/12_commands.ipynb #2fa69e45
 @command
 def generate_command(arguments:list|None=None) -> None:
     "sgan_generate: a sheet of generated images."
@@ -153,21 +153,21 @@ def generate_command(arguments:list|None=None) -> None:
     image_grid(draw_images(load_run(options.run), options.n, options.seed), options.columns).save(options.out)
     print(options.out)
 
-# %% ../nbs/12_commands.ipynb #1477f9aa
+# %% ../nbs/12_commands.ipynb #54b075c6
 @command
 def benchmark_command(arguments:list|None=None) -> None:
     "sgan_benchmark: a grid of methods, data sets, label counts and draws, and its table."
     parser = ArgumentParser("sgan_benchmark", description="Run a grid of methods, data sets, label counts and draws; finished cells are "
                             "skipped, interrupted ones continued. Settings given here replace those of every method.")
     parser.add_argument("--methods", nargs="+", default=["baseline", "sgan"], help=f"any of {', '.join(METHODS)}")
-    parser.add_argument("--data", nargs="+", default=["auto"], help="data set names")
+    parser.add_argument("--data", dest="data_sets", nargs="+", default=["auto"], help="data set names")
     parser.add_argument("--labels", type=int, nargs="+", default=[100], help="numbers of labeled images")
     parser.add_argument("--draws", type=int, nargs="+", default=[0], help="seeds of the choice of labeled images")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the benchmark (default: runs)")
     parser.add_argument("--figures", action="store_true", help="also write the figures of each run")
     add_settings(parser, skip=("method", "data", "n_labels", "draw"))
     options = parser.parse_args(arguments)
-    cells = grid(options.methods, options.data, options.labels, options.draws, **settings(options))
+    cells = grid(options.methods, options.data_sets, options.labels, options.draws, **settings(options))
     results = run_grid(cells, options.out, options.figures)
     table = format_table(summarize(results))
     (options.out / "table.md").write_text(table + "\n")

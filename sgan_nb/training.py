@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['GENERATOR_LOSSES', 'RANGES', 'METHODS', 'LOG_STEPS', 'SAMPLE_LATENT_SEED', 'match_features', 'fool_discriminator',
            'TrainConfig', 'TrainState', 'use_device', 'use_bfloat16', 'average_weights', 'start', 'build_networks',
-           'update', 'discriminator_step', 'generate', 'generator_step', 'write_atomically', 'save_json', 'environment',
-           'save_checkpoint', 'load_checkpoint', 'read_tensors', 'train_epoch', 'set_learning_rates', 'report',
-           'evaluate', 'measure', 'keep_best', 'finished', 'train', 'open_folder', 'open_run', 'record_epoch',
+           'update', 'discriminator_step', 'augment', 'generate', 'generator_step', 'write_atomically', 'save_json',
+           'environment', 'save_checkpoint', 'load_checkpoint', 'read_tensors', 'train_epoch', 'set_learning_rates',
+           'report', 'evaluate', 'measure', 'keep_best', 'finished', 'train', 'open_folder', 'open_run', 'record_epoch',
            'save_samples', 'write_events', 'finish', 'TrainedModel', 'load_run']
 
-# %% ../nbs/06_training.ipynb #38775806
+# %% ../nbs/06_training.ipynb #a0e8d821
 import csv, json, os, platform, subprocess, time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -24,9 +24,10 @@ from .data import ImageData, Split, check_name, image_grid, load_data, normalize
 from .baseline import accuracy, predict
 from .discriminator import DISCRIMINATORS, initialize_from_data, real_log_odds
 from .generator import GENERATORS, sample_latent
+from .augmentation import AUGMENTATIONS
 from .losses import UNSUPERVISED_LOSSES, feature_matching_loss, non_saturating_loss, supervised_loss
 
-# %% ../nbs/06_training.ipynb #4f8a8259
+# %% ../nbs/06_training.ipynb #2ff88dde
 def match_features(
     discriminator:nn.Module, # Discriminator, in training mode
     unlabeled:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W)
@@ -48,7 +49,7 @@ def fool_discriminator(
 
 GENERATOR_LOSSES = {"feature-matching": match_features, "non-saturating": fool_discriminator}
 
-# %% ../nbs/06_training.ipynb #58d5be39
+# %% ../nbs/06_training.ipynb #92973c8d
 @dataclass(frozen=True)
 class TrainConfig:
     "Everything that decides a run. Same configuration, same CPU, same number of threads: same weights, bit for bit."
@@ -62,12 +63,14 @@ class TrainConfig:
     image_size:int = 0 # Side in pixels to which images are resized; 0 keeps the data set's own
     discriminator:str = "strided" # Discriminator: baseline, conv, strided or mlp
     generator:str = "conv-small" # Generator: conv, conv-small or mlp; none trains on the labeled images alone
-    unsupervised:str = "logsumexp" # Real/fake loss: softmax (K + 1 logits) or logsumexp (K logits)
+    unsupervised:str = "softmax" # Real/fake loss: softmax (K + 1 logits) or logsumexp (K logits)
     unsupervised_weight:float = 1.0 # Factor of the real/fake loss; 0.5 is that of the code of Salimans et al.
     generator_loss:str = "feature-matching" # Generator objective: feature-matching or non-saturating
+    augmentation:str = "affine" # Random views of all images the discriminator is trained on: none or affine
+    augmentation_strength:float = 1.0 # Factor on the ranges of the augmentation
     latent_size:int = 100 # Dimension of the latent vector
     leaky_slope:float = 0.2 # Slope of LeakyReLU for negative inputs, in [0, 1)
-    dropout:float = 0.0 # Probability of zeroing a unit before the output layer, in [0, 1)
+    dropout:float = 0.3 # Probability of zeroing a unit before the output layer, in [0, 1)
     input_noise:float = 0.3 # Standard deviation of the noise on pixels in [-1, 1]
     hidden_noise:float = 0.0 # Standard deviation of the noise on hidden layers, where the network has it
     epochs:int = 10 # Passes over the unlabeled images (labeled ones if there is no generator)
@@ -90,7 +93,7 @@ class TrainConfig:
 
     def __post_init__(self):
         for name, choices in {"discriminator": DISCRIMINATORS, "generator": [*GENERATORS, "none"], "unsupervised": UNSUPERVISED_LOSSES,
-                              "generator_loss": GENERATOR_LOSSES, "select": ("last", "validation", "test"),
+                              "generator_loss": GENERATOR_LOSSES, "augmentation": AUGMENTATIONS, "select": ("last", "validation", "test"),
                               "precision": ("auto", "float32", "bfloat16")}.items():
             check_name(getattr(self, name), choices, name)
         for low, high, names in RANGES:
@@ -102,28 +105,30 @@ class TrainConfig:
         if self.patience and self.select == "last":
             raise ValueError("patience needs select = validation (or test): without an accuracy to watch there is nothing to wait for")
 
-# %% ../nbs/06_training.ipynb #9cc9da20
+# %% ../nbs/06_training.ipynb #59e99291
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
-    (0, _INF, ("draw", "seed", "n_validation", "image_size", "unsupervised_weight", "input_noise", "hidden_noise",
+    (0, _INF, ("draw", "seed", "n_validation", "image_size", "unsupervised_weight", "augmentation_strength", "input_noise", "hidden_noise",
                "epoch_steps", "patience")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon", "gradient_clip")),
     (0, 1, ("leaky_slope", "dropout", "beta1", "beta2", "average_decay")), (0, 1.001, ("decay_start",))]
 
-# %% ../nbs/06_training.ipynb #006b9b1b
+# %% ../nbs/06_training.ipynb #c35a7357
 METHODS = {config.method: config for config in (
-    TrainConfig("baseline", discriminator="baseline", generator="none", input_noise=0.0, dropout=0.3, learning_rate=1e-3, beta1=0.9,
-                epochs=20, epoch_steps=25, average_decay=0.98),
+    TrainConfig("baseline", discriminator="baseline", generator="none", augmentation="none", input_noise=0.0, learning_rate=1e-3,
+                beta1=0.9, epochs=20, epoch_steps=25, average_decay=0.98),
     TrainConfig("sgan"),
-    TrainConfig("sgan-conv", discriminator="conv", generator="conv", unsupervised="softmax", input_noise=0.0,
+    TrainConfig("sgan-plain", augmentation="none"),
+    TrainConfig("sgan-conv", discriminator="conv", generator="conv", augmentation="none", dropout=0.0, input_noise=0.0,
                 learning_rate=2e-4, generator_learning_rate=2e-4, labeled_batch_size=100, epochs=50),
-    TrainConfig("improved-gan", discriminator="mlp", generator="mlp", unsupervised_weight=0.5, leaky_slope=0.0,
-                input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100, learning_rate=3e-3, generator_learning_rate=3e-3,
-                epsilon=1e-4, decay_start=1.0, average_decay=0.9999, epochs=300, labeled_in_unlabeled=True),
+    TrainConfig("improved-gan", discriminator="mlp", generator="mlp", unsupervised="logsumexp", unsupervised_weight=0.5,
+                augmentation="none", leaky_slope=0.0, dropout=0.0, input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100,
+                learning_rate=3e-3, generator_learning_rate=3e-3, epsilon=1e-4, decay_start=1.0, average_decay=0.9999,
+                epochs=300, labeled_in_unlabeled=True),
 )}
 
-# %% ../nbs/06_training.ipynb #bd5f572c
+# %% ../nbs/06_training.ipynb #5ff0a290
 @dataclass
 class TrainState:
     "Networks, optimizers, random source and records of a run; built by `start`."
@@ -153,7 +158,7 @@ class TrainState:
         "Context in which the networks run in the configured precision."
         return torch.autocast(self.device.type, torch.bfloat16, enabled=use_bfloat16(self.config.precision, self.device))
 
-# %% ../nbs/06_training.ipynb #6fb6d5a3
+# %% ../nbs/06_training.ipynb #eabff057
 def use_device(
     name:str, # auto, cpu, cuda, cuda:1, mps, ...
 ) -> torch.device:
@@ -173,7 +178,7 @@ def use_bfloat16(
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
-# %% ../nbs/06_training.ipynb #e12c262f
+# %% ../nbs/06_training.ipynb #1d5e3568
 def average_weights(
     decay:float, # beta, the final decay per step
 ) -> callable: # Function for `AveragedModel(multi_avg_fn=...)`
@@ -184,7 +189,7 @@ def average_weights(
         for a, c in zip(averaged, current): a.lerp_(c, weight.to(a.dtype))
     return update
 
-# %% ../nbs/06_training.ipynb #67aba5d2
+# %% ../nbs/06_training.ipynb #964fdb7f
 def start(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -222,7 +227,7 @@ def _adam(network:nn.Module, learning_rate:float, config:TrainConfig) -> torch.o
     return torch.optim.Adam([p for p in network.parameters() if p.requires_grad], learning_rate,
                             (config.beta1, config.beta2), config.epsilon, fused=True)
 
-# %% ../nbs/06_training.ipynb #2ed69973
+# %% ../nbs/06_training.ipynb #cbbf070c
 def update(
     optimizer:torch.optim.Optimizer, # Its parameters are those that change
     loss:Tensor, # Scalar
@@ -234,7 +239,7 @@ def update(
     nn.utils.clip_grad_norm_(parameters, gradient_clip)
     optimizer.step()
 
-# %% ../nbs/06_training.ipynb #c7425f06
+# %% ../nbs/06_training.ipynb #4ec1200b
 def discriminator_step(
     state:TrainState,
     labeled:Tensor, # Labeled images, uint8 or [-1, 1], shape (N, C, H, W)
@@ -245,7 +250,7 @@ def discriminator_step(
     c, n_classes, groups = state.config, state.data.n_classes, [normalize(labeled)]
     if state.generator is not None:
         with torch.no_grad(): groups += [normalize(unlabeled), generate(state, len(unlabeled))]
-    with state.autocast(): logits = state.discriminator(torch.cat(groups)).logits.float()
+    with state.autocast(): logits = state.discriminator(augment(state, torch.cat(groups))).logits.float()
     on_labeled, *others = logits.split([len(g) for g in groups])
     losses = {"supervised": supervised_loss(on_labeled, targets, n_classes)}
     total = losses["supervised"]
@@ -256,6 +261,13 @@ def discriminator_step(
     state.average.update_parameters(state.discriminator)
     return {name: loss.detach() for name, loss in losses.items()}
 
+def augment(
+    state:TrainState,
+    images:Tensor, # float images in [-1, 1], shape (N, C, H, W)
+) -> Tensor: # Shape (N, C, H, W)
+    "Random views of the images, as configured."
+    return AUGMENTATIONS[state.config.augmentation](images, state.rng, state.config.augmentation_strength)
+
 def generate(
     state:TrainState,
     n:int, # Number of images
@@ -263,19 +275,18 @@ def generate(
     "Images of the generator as it stands, from new latent vectors."
     with state.autocast(): return state.generator(sample_latent(n, state.config.latent_size, state.rng)).float()
 
-# %% ../nbs/06_training.ipynb #e1dbc35b
+# %% ../nbs/06_training.ipynb #30f633bf
 def generator_step(
     state:TrainState,
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W), not those of the discriminator's step
 ) -> dict: # The loss, a detached scalar on the device, by its name
     "Update the generator through the discriminator, which stays as it is."
-    fake = generate(state, len(unlabeled))
-    with state.autocast():
-        loss = GENERATOR_LOSSES[state.config.generator_loss](state.discriminator, normalize(unlabeled), fake, state.data.n_classes)
+    real, fake = augment(state, normalize(unlabeled)), augment(state, generate(state, len(unlabeled)))
+    with state.autocast(): loss = GENERATOR_LOSSES[state.config.generator_loss](state.discriminator, real, fake, state.data.n_classes)
     update(state.optimizers["generator"], loss, state.config.gradient_clip)
     return {"generator": loss.detach()}
 
-# %% ../nbs/06_training.ipynb #2efdab1a
+# %% ../nbs/06_training.ipynb #81fbbd14
 def write_atomically(
     path:Path, # File to create or replace
     write:callable, # Called with a temporary path to write to
@@ -295,7 +306,7 @@ def save_json(
     "Write `value` as indented JSON."
     write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2) + "\n"))
 
-# %% ../nbs/06_training.ipynb #75d1dfcd
+# %% ../nbs/06_training.ipynb #0f1871aa
 def environment(
     device:torch.device, # Where the run trains
 ) -> dict:
@@ -316,7 +327,7 @@ def _commit() -> str|None:
     try: return subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError): return None
 
-# %% ../nbs/06_training.ipynb #33e7e7c0
+# %% ../nbs/06_training.ipynb #d9ae4cb0
 def save_checkpoint(
     state:TrainState,
     path:Path, # File to create or replace
@@ -351,7 +362,7 @@ def _networks(state:TrainState) -> dict:
     networks = dict(discriminator=state.discriminator, average=state.average, generator=state.generator)
     return {name: network for name, network in networks.items() if network is not None}
 
-# %% ../nbs/06_training.ipynb #49627682
+# %% ../nbs/06_training.ipynb #5c0d9e74
 def read_tensors(
     path:Path, # File written by torch.save
 ) -> dict: # Tensors and plain values, on the CPU
@@ -362,7 +373,7 @@ def read_tensors(
         raise ValueError(f"{path} is not a readable checkpoint (truncated, or not written by this program): "
                          f"{str(e).splitlines()[0][:80] if str(e) else type(e).__name__}") from None
 
-# %% ../nbs/06_training.ipynb #3f3cb5be
+# %% ../nbs/06_training.ipynb #78bfb5b2
 def train_epoch(
     state:TrainState,
     bar:tqdm, # Advanced by one per step
@@ -404,7 +415,7 @@ def report(
                                  "the last checkpoint is intact")
     return losses
 
-# %% ../nbs/06_training.ipynb #950c7636
+# %% ../nbs/06_training.ipynb #9986f012
 def evaluate(
     model:nn.Module, # Classifier or discriminator
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
@@ -444,7 +455,7 @@ def _weights(state:TrainState) -> dict:
     networks = {"discriminator": state.average.module, "generator": state.generator}
     return {k: {n: t.detach().cpu().clone() for n, t in net.state_dict().items()} for k, net in networks.items() if net is not None}
 
-# %% ../nbs/06_training.ipynb #5fbe9d81
+# %% ../nbs/06_training.ipynb #e6caea8b
 def train(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -473,7 +484,7 @@ def train(
     finish(state, folder)
     return state
 
-# %% ../nbs/06_training.ipynb #40946e07
+# %% ../nbs/06_training.ipynb #43d11165
 def open_folder(
     folder:Path, # Run folder, created if missing
     resume:bool, # Whether it may hold a run already
@@ -533,7 +544,7 @@ def save_samples(
     state.generator.train()
     write_atomically(folder / f"epoch_{state.epoch:04d}.png", lambda p: image_grid(images, 10).save(p, format="png"))
 
-# %% ../nbs/06_training.ipynb #a60579dc
+# %% ../nbs/06_training.ipynb #96d4dd35
 def write_events(
     state:TrainState,
     folder:Path, # Run folder; events go to its subfolder `tensorboard`
@@ -545,7 +556,7 @@ def write_events(
     with SummaryWriter(folder / "tensorboard") as writer:
         for name in row.keys() - {"epoch", "step"}: writer.add_scalar(name, row[name], row["step"])
 
-# %% ../nbs/06_training.ipynb #819693fc
+# %% ../nbs/06_training.ipynb #764c54ae
 def finish(
     state:TrainState, # After its last epoch; gets `reported` (discriminator) and `results`
     folder:Path|None, # Run folder or None
@@ -566,7 +577,7 @@ def finish(
         write_atomically(folder / f"best_{name}_{c.method}.pt", lambda p: torch.save(tensors, p))
     save_json(folder / "results.json", state.results)
 
-# %% ../nbs/06_training.ipynb #5111b1eb
+# %% ../nbs/06_training.ipynb #a43294b0
 @dataclass(frozen=True)
 class TrainedModel:
     "The reported networks of a finished run, on the CPU and in evaluation mode."

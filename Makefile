@@ -24,7 +24,7 @@ results: install ## redo the committed results: three draws, about half an hour 
 	$(VENV) sgan_benchmark --methods $(METHODS) --data mnist --draws 0 1 2 --test-curve --figures --out runs/results
 	cd runs/results && find . \( -name '*.json' -o -name history.csv \) | while read -r f; do \
 	    mkdir -p "../../report/results/$$(dirname "$$f")" && cp "$$f" "../../report/results/$$f"; done
-	for f in curves samples confusion; do cp runs/results/mnist-100/sgan/draw-0/figures/$$f.png report/figures/; done
+	mkdir -p report/figures && for f in curves samples confusion confused; do cp runs/results/mnist-100/sgan/draw-0/figures/$$f.png report/figures/; done
 
 # One thread per worker: workers that share cores slow each other down tenfold
 test: install ## run every notebook, then the tests

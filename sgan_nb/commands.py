@@ -6,7 +6,7 @@
 __all__ = ['command', 'add_settings', 'settings', 'train_command', 'print_files', 'evaluate_command', 'predict_command',
            'find_pictures', 'generate_command', 'benchmark_command']
 
-# %% ../nbs/12_commands.ipynb #e03ed129
+# %% ../nbs/12_commands.ipynb #0f1bba20
 import json, sys, warnings
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
@@ -18,11 +18,12 @@ from tabulate import tabulate
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from .data import check_name, image_grid, load_data
 from .baseline import predict
-from .training import METHODS, TrainConfig, load_run, train
+from .config import METHODS, TrainConfig
+from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
-from .benchmark import format_table, grid, run_grid, summarize
+from .benchmark import ensemble, format_table, grid, run_grid, summarize
 
-# %% ../nbs/12_commands.ipynb #aa1c0d83
+# %% ../nbs/12_commands.ipynb #25eb717d
 def command(
     function:Callable, # Takes a list of arguments, None for those of the process
 ) -> Callable: # The same, returning an exit code
@@ -42,7 +43,7 @@ def _fail(message:str, code:int) -> int:
     print(message, file=sys.stderr)
     return code
 
-# %% ../nbs/12_commands.ipynb #c281b8a6
+# %% ../nbs/12_commands.ipynb #ac013cb0
 def add_settings(
     parser:ArgumentParser, # Gets one option per field of `TrainConfig`, except the method
     skip:tuple=("method",), # Fields without an option
@@ -61,7 +62,7 @@ def settings(
     "Settings given on the command line."
     return {f.name: getattr(options, f.name) for f in fields(TrainConfig) if f.name != "method" and hasattr(options, f.name)}
 
-# %% ../nbs/12_commands.ipynb #1b412444
+# %% ../nbs/12_commands.ipynb #d9bcf624
 @command
 def train_command(arguments:list|None=None) -> None:
     "sgan_train: train one method on one draw of labels."
@@ -88,7 +89,7 @@ def print_files(
     "Paths of the files below a folder, without checkpoints to resume from."
     print("\n".join(["", *(f"  {f}" for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "last.pt" and f.suffix != ".pdf")]))
 
-# %% ../nbs/12_commands.ipynb #1a7c28f5
+# %% ../nbs/12_commands.ipynb #35305bb3
 @command
 def evaluate_command(arguments:list|None=None) -> None:
     "sgan_evaluate: a trained run on the test set of a data set."
@@ -112,7 +113,7 @@ def evaluate_command(arguments:list|None=None) -> None:
         folder = options.run if options.run.is_dir() else options.run.parent
         print("\n".join(["", *(f"  {f}" for f in write_figures(folder, data, options.figures))]))
 
-# %% ../nbs/12_commands.ipynb #90536b43
+# %% ../nbs/12_commands.ipynb #762f61c6
 @command
 def predict_command(arguments:list|None=None) -> None:
     "sgan_predict: class, probabilities and p(fake) of pictures."
@@ -139,7 +140,7 @@ def find_pictures(
         files += found
     return files
 
-# %% ../nbs/12_commands.ipynb #2fa69e45
+# %% ../nbs/12_commands.ipynb #c95b23d5
 @command
 def generate_command(arguments:list|None=None) -> None:
     "sgan_generate: a sheet of generated images."
@@ -153,7 +154,7 @@ def generate_command(arguments:list|None=None) -> None:
     image_grid(draw_images(load_run(options.run), options.n, options.seed), options.columns).save(options.out)
     print(options.out)
 
-# %% ../nbs/12_commands.ipynb #54b075c6
+# %% ../nbs/12_commands.ipynb #24217a4f
 @command
 def benchmark_command(arguments:list|None=None) -> None:
     "sgan_benchmark: a grid of methods, data sets, label counts and draws, and its table."
@@ -163,13 +164,19 @@ def benchmark_command(arguments:list|None=None) -> None:
     parser.add_argument("--data", dest="data_sets", nargs="+", default=["auto"], help="data set names")
     parser.add_argument("--labels", type=int, nargs="+", default=[100], help="numbers of labeled images")
     parser.add_argument("--draws", type=int, nargs="+", default=[0], help="seeds of the choice of labeled images")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the networks")
+    parser.add_argument("--ensemble", action="store_true", help="add a soft vote over the seeds of each draw")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the processor's cores (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the benchmark (default: runs)")
     parser.add_argument("--figures", action="store_true", help="also write the figures of each run")
-    add_settings(parser, skip=("method", "data", "n_labels", "draw"))
+    add_settings(parser, skip=("method", "data", "n_labels", "draw", "seed"))
     options = parser.parse_args(arguments)
-    cells = grid(options.methods, options.data_sets, options.labels, options.draws, **settings(options))
-    results = run_grid(cells, options.out, options.figures)
-    table = format_table(summarize(results))
+    cells = grid(options.methods, options.data_sets, options.labels, options.draws, options.seeds, **settings(options))
+    results = run_grid(cells, options.out, options.figures, workers=options.workers)
+    voted = []
+    for data in [load_data(name) for name in options.data_sets] if options.ensemble else []:
+        voted += ensemble([r for r in results if r["data"] == data.name], data)
+    table = format_table(summarize(results + voted))
     (options.out / "table.md").write_text(table + "\n")
     print(f"\n{table}\n\nhardware: {', '.join(dict.fromkeys(r['environment']['hardware'] for r in results))}\nwritten:")
     for folder in dict.fromkeys(r["folder"] for r in results): print_files(Path(folder))

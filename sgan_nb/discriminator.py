@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['DISCRIMINATORS', 'real_log_odds', 'fake_probability', 'class_probabilities', 'GaussianNoise', 'ConvDiscriminator',
-           'StridedDiscriminator', 'MLPDiscriminator', 'weight_normalized', 'initialize_from_data']
+           'StridedDiscriminator', 'MLPDiscriminator', 'weight_normalized', 'initialize_from_data',
+           'OdenaDiscriminator', 'SimpleCNN', 'DeepCNN']
 
-# %% ../nbs/02_discriminator.ipynb #8611a68e
+# %% ../nbs/02_discriminator.ipynb #f1f1abe7
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from .baseline import BaselineCNN, ClassifierOutput, check_images
 
-# %% ../nbs/02_discriminator.ipynb #2e3dbb02
+# %% ../nbs/02_discriminator.ipynb #6eff752c
 def real_log_odds(
     logits:Tensor, # Shape (N, K), or (N, K + 1) with the fake class last
     n_classes:int, # K
@@ -23,7 +24,7 @@ def real_log_odds(
     real = logits[:, :n_classes].logsumexp(1)
     return real - logits[:, n_classes] if logits.shape[1] > n_classes else real
 
-# %% ../nbs/02_discriminator.ipynb #e583dc1c
+# %% ../nbs/02_discriminator.ipynb #365d9838
 def fake_probability(
     logits:Tensor, # Shape (N, K) or (N, K + 1)
     n_classes:int, # K
@@ -38,7 +39,7 @@ def class_probabilities(
     "Class probabilities of each image, given that it is real."
     return logits[:, :n_classes].softmax(1)
 
-# %% ../nbs/02_discriminator.ipynb #24c769ac
+# %% ../nbs/02_discriminator.ipynb #c0dedf45
 class GaussianNoise(nn.Module):
     "Adds N(0, std^2) to its input in training mode; the identity in evaluation mode."
     def __init__(self,
@@ -52,7 +53,7 @@ class GaussianNoise(nn.Module):
 
     def extra_repr(self) -> str: return f"std={self.std}"
 
-# %% ../nbs/02_discriminator.ipynb #66fbd6fd
+# %% ../nbs/02_discriminator.ipynb #3003ad91
 class ConvDiscriminator(nn.Module):
     "Convolutions to 64 and 128 channels with LeakyReLU and max-pooling, 256 features, linear logits."
     def __init__(self,
@@ -77,7 +78,7 @@ class ConvDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #558aa582
+# %% ../nbs/02_discriminator.ipynb #3d35ddcf
 class StridedDiscriminator(nn.Module):
     "Three strided convolutions (24, 48, 96 channels), LeakyReLU, 256 features, linear logits; made for CPUs."
     def __init__(self,
@@ -104,7 +105,7 @@ class StridedDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #0bb43034
+# %% ../nbs/02_discriminator.ipynb #fc6a9650
 class MLPDiscriminator(nn.Module):
     "Weight-normalized 1000-500-250-250-250 MLP with noise before every layer (Salimans et al. 2016, MNIST code)."
     def __init__(self,
@@ -130,7 +131,7 @@ class MLPDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #a9913e21
+# %% ../nbs/02_discriminator.ipynb #8422b599
 def weight_normalized(
     n_in:int, # Inputs
     n_out:int, # Outputs
@@ -150,7 +151,7 @@ def _freeze(module:nn.Module, parameter:nn.Parameter) -> nn.Module:
     parameter.requires_grad_(False)
     return module
 
-# %% ../nbs/02_discriminator.ipynb #ad114ac3
+# %% ../nbs/02_discriminator.ipynb #3408cab8
 @torch.no_grad()
 def initialize_from_data(
     model:nn.Module, # Network with weight-normalized linear layers; others are left alone
@@ -167,5 +168,73 @@ def initialize_from_data(
     model(images)
     for handle in handles: handle.remove()
 
-# %% ../nbs/02_discriminator.ipynb #3ff2c201
-DISCRIMINATORS = {"baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator}
+# %% ../nbs/02_discriminator.ipynb #2be4868e
+class OdenaDiscriminator(nn.Module):
+    "Three stride-2 convolutions of 128 channels, LeakyReLU, dropout, linear logits; features are the flattened activations."
+    def __init__(self,
+        image_shape:tuple, # (C, H, W) of the images
+        n_outputs:int, # Number of logits
+        *, leaky_slope:float=0.2, # Slope of LeakyReLU for negative inputs
+        dropout:float=0.4, # Probability of zeroing a feature before the output layer
+        **unused, # Settings of other networks
+    ):
+        super().__init__()
+        channels, h, w = self.image_shape = tuple(image_shape)
+        layers = []
+        for _ in range(3):
+            layers += [nn.Conv2d(channels, 128, 3, stride=2, padding=1), nn.LeakyReLU(leaky_slope)]
+            channels, h, w = 128, (h + 1) // 2, (w + 1) // 2
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(128 * h * w, n_outputs))
+
+    def forward(self, images:Tensor) -> ClassifierOutput:
+        check_images(images, self.image_shape)
+        features = self.body(images)
+        return ClassifierOutput(self.head(features), features)
+
+# %% ../nbs/02_discriminator.ipynb #41641dfc
+class SimpleCNN(nn.Module):
+    "Two convolutions of 32 channels, max-pooling, dropout, 512 features, linear logits."
+    def __init__(self,
+        image_shape:tuple, # (C, H, W) of the images, H and W at least 2
+        n_outputs:int, # Number of logits
+        *, dropout:float=0.5, # Probability of zeroing a unit, before and after the features
+        **unused, # Settings of other networks
+    ):
+        super().__init__()
+        c, h, w = self.image_shape = tuple(image_shape)
+        self.body = nn.Sequential(
+            nn.Conv2d(c, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Dropout(dropout), nn.Flatten(), nn.Linear(32 * (h // 2) * (w // 2), 512), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(512, n_outputs))
+
+    def forward(self, images:Tensor) -> ClassifierOutput:
+        check_images(images, self.image_shape)
+        features = self.body(images)
+        return ClassifierOutput(self.head(features), features)
+
+# %% ../nbs/02_discriminator.ipynb #e42225e3
+class DeepCNN(nn.Module):
+    "Batch-normalized convolutions 32-32-32, 64-64-64 (every third with stride 2) and 128, mean over the image, linear logits."
+    def __init__(self,
+        image_shape:tuple, # (C, H, W) of the images
+        n_outputs:int, # Number of logits
+        *, dropout:float=0.4, # Probability of zeroing a feature before the output layer
+        **unused, # Settings of other networks
+    ):
+        super().__init__()
+        self.image_shape, layers, n_in = tuple(image_shape), [], image_shape[0]
+        for width, stride in (32, 1), (32, 1), (32, 2), (64, 1), (64, 1), (64, 2), (128, 1):
+            layers += [nn.Conv2d(n_in, width, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            n_in = width
+        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, n_outputs))
+
+    def forward(self, images:Tensor) -> ClassifierOutput:
+        check_images(images, self.image_shape)
+        features = self.body(images)
+        return ClassifierOutput(self.head(features), features)
+
+# %% ../nbs/02_discriminator.ipynb #000cce42
+DISCRIMINATORS = {"baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator,
+                  "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN}

@@ -28,7 +28,7 @@ def finish(process):
 
 def weights(folder):
     "Bytes of the reported weights, read as tensors."
-    from sgan_nb.training import read_tensors
+    from sgan_nb.runs import read_tensors
     return {(file.name, key): tensor.numpy().tobytes() for file in sorted(Path(folder).glob("best_*.pt"))
             for key, tensor in read_tensors(file).items()}
 

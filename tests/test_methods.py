@@ -1,0 +1,31 @@
+"Every method runs from the command line on the 5,000-image sample, a few steps each."
+import json
+
+import pytest
+
+from sgan_nb.commands import benchmark_command
+from sgan_nb.config import METHODS
+
+SHORT = ["--data", "mnist-sample", "--epochs", "2", "--epoch-steps", "2", "--device", "cpu"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_runs(method, tmp_path, capsys):
+    assert benchmark_command(["--methods", method, "--out", str(tmp_path), *SHORT]) == 0
+    table = capsys.readouterr().out
+    assert f"| {method} " in table and "of 1,000" in table
+    run = tmp_path / "mnist-sample-5000-100" / method / "draw-0"
+    result = json.loads((run / "results.json").read_text())
+    config = json.loads((run / "config.json").read_text())["config"]
+    assert len(result["labeled"]) == 100
+    assert result["n_unlabeled"] == (3900 + 100 * config["labeled_in_unlabeled"] if METHODS[method].uses_unlabeled else 0)
+    assert (run / f"best_generator_{method}.pt").exists() == (config["generator"] != "none")
+
+
+def test_workers_give_the_same_results(tmp_path):
+    options = ["--methods", "augmented", "--draws", "0", "1", "--out"]
+    for folder, workers in ("one", "1"), ("two", "2"):
+        assert benchmark_command([*options, str(tmp_path / folder), "--workers", workers, *SHORT]) == 0
+    one, two = [sorted((tmp_path / folder).rglob("results.json")) for folder in ("one", "two")]
+    assert [f.relative_to(tmp_path / "one") for f in one] == [f.relative_to(tmp_path / "two") for f in two]
+    assert [json.loads(f.read_text())["labeled"] for f in one] == [json.loads(f.read_text())["labeled"] for f in two]

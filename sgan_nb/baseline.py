@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['ClassifierOutput', 'check_images', 'BaselineCNN', 'predict', 'accuracy']
 
-# %% ../nbs/01_baseline.ipynb #f09ffdf5
+# %% ../nbs/01_baseline.ipynb #e55caba3
 from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from .data import normalize
 
-# %% ../nbs/01_baseline.ipynb #a2532852
+# %% ../nbs/01_baseline.ipynb #f95cfa1c
 class ClassifierOutput(NamedTuple):
     "What every classifier and discriminator of the project returns for a batch of N images."
     logits:Tensor   # Class logits, shape (N, K) or, with an explicit fake class, (N, K + 1)
     features:Tensor # Activations below the logits, shape (N, n_features)
 
-# %% ../nbs/01_baseline.ipynb #f37dd207
+# %% ../nbs/01_baseline.ipynb #f0e77439
 def check_images(
     images:Tensor, # Batch to check
     image_shape:tuple, # Expected (C, H, W)
@@ -27,7 +27,7 @@ def check_images(
         raise ValueError(f"expected float images of shape (N, {', '.join(map(str, image_shape))}), "
                          f"got {images.dtype} {tuple(images.shape)}")
 
-# %% ../nbs/01_baseline.ipynb #18461b3d
+# %% ../nbs/01_baseline.ipynb #6ba2ce8f
 class BaselineCNN(nn.Module):
     "Two conv-ReLU-pool blocks (32 and 64 channels), a 128-unit layer, dropout and a linear output."
     def __init__(self,
@@ -49,7 +49,7 @@ class BaselineCNN(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/01_baseline.ipynb #3cc0757a
+# %% ../nbs/01_baseline.ipynb #a74eb8ae
 @torch.no_grad()
 def predict(
     model:nn.Module, # Classifier returning a `ClassifierOutput`
@@ -63,7 +63,7 @@ def predict(
     model.train(was_training)
     return ClassifierOutput(*(torch.cat(parts).float() for parts in zip(*outputs)))
 
-# %% ../nbs/01_baseline.ipynb #61d9fefe
+# %% ../nbs/01_baseline.ipynb #bdc62654
 def accuracy(
     logits:Tensor, # Shape (N, K) or (N, K + 1); only the first K columns count
     targets:Tensor, # True classes, int64 in 0..K-1, shape (N,)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RANGES', 'METHODS', 'TrainConfig']
 
-# %% ../nbs/06_config.ipynb #b66258cf
+# %% ../nbs/06_config.ipynb #dc12401d
 from dataclasses import dataclass
 from .data import check_name
 from .discriminator import DISCRIMINATORS
@@ -14,7 +14,7 @@ from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES
 from .augmentation import AUGMENTATIONS
 from .consistency import SCHEDULES
 
-# %% ../nbs/06_config.ipynb #3ab5b7b2
+# %% ../nbs/06_config.ipynb #15f8f4a8
 @dataclass(frozen=True)
 class TrainConfig:
     "Everything that decides a run. Same configuration, same CPU, same number of threads: same weights, bit for bit."
@@ -85,7 +85,7 @@ class TrainConfig:
         if self.patience and self.select == "last":
             raise ValueError("patience needs select = validation (or test): without an accuracy to watch there is nothing to wait for")
 
-# %% ../nbs/06_config.ipynb #18940768
+# %% ../nbs/06_config.ipynb #924a3da3
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
@@ -96,7 +96,7 @@ RANGES = [ # lowest value, first value that is too large, fields
     (0, 1, ("leaky_slope", "dropout", "beta1", "beta2", "average_decay", "confidence")),
     (0, 1.001, ("decay_start", "ramp_start", "ramp_end"))]
 
-# %% ../nbs/06_config.ipynb #ba997076
+# %% ../nbs/06_config.ipynb #19f079fb
 _NO_GAN = dict(generator="none", input_noise=0.0)
 _CONSISTENCY = dict(**_NO_GAN, consistency_weight=1.0, batch_size=200, labeled_batch_size=50, epochs=4, beta1=0.9)
 METHODS = {config.method: config for config in (

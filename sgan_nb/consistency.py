@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'consistency_loss', 'annealed_supervised_loss', 'ramp']
 
-# %% ../nbs/05_consistency.ipynb #c57bbe99
+# %% ../nbs/05_consistency.ipynb #f4498594
 import math
 from torch import Tensor
 from torch.nn import functional as F
 
-# %% ../nbs/05_consistency.ipynb #0c6accf7
+# %% ../nbs/05_consistency.ipynb #2cfab683
 def consistency_loss(
     logits_original:Tensor, # Logits of unlabeled images, shape (N, K); treated as constants
     logits_view:Tensor, # Logits of transformed copies of the same images, in the same order, shape (N, K)
@@ -26,7 +26,7 @@ def consistency_loss(
     else: per_image = F.cross_entropy(logits_view, original.argmax(1), reduction="none")
     return (confident * per_image).mean()
 
-# %% ../nbs/05_consistency.ipynb #a7242306
+# %% ../nbs/05_consistency.ipynb #3a081234
 SCHEDULES = {"none": lambda t: 1.0, "linear": lambda t: t, "log": lambda t: 1 - math.exp(-5 * t), "exp": lambda t: math.exp(5 * (t - 1))}
 
 def annealed_supervised_loss(
@@ -42,7 +42,7 @@ def annealed_supervised_loss(
     counted = (per_image.detach() >= -math.log(threshold)).to(logits.dtype)
     return (counted * per_image).sum() / counted.sum().clamp_min(1)
 
-# %% ../nbs/05_consistency.ipynb #fc5fce02
+# %% ../nbs/05_consistency.ipynb #32476ad6
 def ramp(
     progress:float, # Fraction of the budget used, in [0, 1]
     start:float, # Where the factor leaves 0

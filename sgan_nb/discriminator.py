@@ -7,13 +7,13 @@ __all__ = ['DISCRIMINATORS', 'real_log_odds', 'fake_probability', 'class_probabi
            'StridedDiscriminator', 'MLPDiscriminator', 'weight_normalized', 'initialize_from_data',
            'OdenaDiscriminator', 'SimpleCNN', 'DeepCNN']
 
-# %% ../nbs/02_discriminator.ipynb #f1f1abe7
+# %% ../nbs/02_discriminator.ipynb #8ae9bde6
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from .baseline import BaselineCNN, ClassifierOutput, check_images
 
-# %% ../nbs/02_discriminator.ipynb #6eff752c
+# %% ../nbs/02_discriminator.ipynb #7c5c607a
 def real_log_odds(
     logits:Tensor, # Shape (N, K), or (N, K + 1) with the fake class last
     n_classes:int, # K
@@ -24,7 +24,7 @@ def real_log_odds(
     real = logits[:, :n_classes].logsumexp(1)
     return real - logits[:, n_classes] if logits.shape[1] > n_classes else real
 
-# %% ../nbs/02_discriminator.ipynb #365d9838
+# %% ../nbs/02_discriminator.ipynb #bebdf268
 def fake_probability(
     logits:Tensor, # Shape (N, K) or (N, K + 1)
     n_classes:int, # K
@@ -39,7 +39,7 @@ def class_probabilities(
     "Class probabilities of each image, given that it is real."
     return logits[:, :n_classes].softmax(1)
 
-# %% ../nbs/02_discriminator.ipynb #c0dedf45
+# %% ../nbs/02_discriminator.ipynb #0fbe12ba
 class GaussianNoise(nn.Module):
     "Adds N(0, std^2) to its input in training mode; the identity in evaluation mode."
     def __init__(self,
@@ -53,7 +53,7 @@ class GaussianNoise(nn.Module):
 
     def extra_repr(self) -> str: return f"std={self.std}"
 
-# %% ../nbs/02_discriminator.ipynb #3003ad91
+# %% ../nbs/02_discriminator.ipynb #d4a6ff1c
 class ConvDiscriminator(nn.Module):
     "Convolutions to 64 and 128 channels with LeakyReLU and max-pooling, 256 features, linear logits."
     def __init__(self,
@@ -78,7 +78,7 @@ class ConvDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #3d35ddcf
+# %% ../nbs/02_discriminator.ipynb #b2c1a9fb
 class StridedDiscriminator(nn.Module):
     "Three strided convolutions (24, 48, 96 channels), LeakyReLU, 256 features, linear logits; made for CPUs."
     def __init__(self,
@@ -105,7 +105,7 @@ class StridedDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #fc6a9650
+# %% ../nbs/02_discriminator.ipynb #bfb715cb
 class MLPDiscriminator(nn.Module):
     "Weight-normalized 1000-500-250-250-250 MLP with noise before every layer (Salimans et al. 2016, MNIST code)."
     def __init__(self,
@@ -131,7 +131,7 @@ class MLPDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #8422b599
+# %% ../nbs/02_discriminator.ipynb #4cec34ae
 def weight_normalized(
     n_in:int, # Inputs
     n_out:int, # Outputs
@@ -151,7 +151,7 @@ def _freeze(module:nn.Module, parameter:nn.Parameter) -> nn.Module:
     parameter.requires_grad_(False)
     return module
 
-# %% ../nbs/02_discriminator.ipynb #3408cab8
+# %% ../nbs/02_discriminator.ipynb #ab356c97
 @torch.no_grad()
 def initialize_from_data(
     model:nn.Module, # Network with weight-normalized linear layers; others are left alone
@@ -168,7 +168,7 @@ def initialize_from_data(
     model(images)
     for handle in handles: handle.remove()
 
-# %% ../nbs/02_discriminator.ipynb #2be4868e
+# %% ../nbs/02_discriminator.ipynb #8087fa54
 class OdenaDiscriminator(nn.Module):
     "Three stride-2 convolutions of 128 channels, LeakyReLU, dropout, linear logits; features are the flattened activations."
     def __init__(self,
@@ -192,7 +192,7 @@ class OdenaDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #41641dfc
+# %% ../nbs/02_discriminator.ipynb #391a5245
 class SimpleCNN(nn.Module):
     "Two convolutions of 32 channels, max-pooling, dropout, 512 features, linear logits."
     def __init__(self,
@@ -213,7 +213,7 @@ class SimpleCNN(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #e42225e3
+# %% ../nbs/02_discriminator.ipynb #a2953c98
 class DeepCNN(nn.Module):
     "Batch-normalized convolutions 32-32-32, 64-64-64 (every third with stride 2) and 128, mean over the image, linear logits."
     def __init__(self,
@@ -235,6 +235,6 @@ class DeepCNN(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #000cce42
+# %% ../nbs/02_discriminator.ipynb #577c3137
 DISCRIMINATORS = {"baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator,
                   "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN}

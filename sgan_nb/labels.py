@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['choose_representative', 'read_indices', 'choose_labels']
 
-# %% ../nbs/00_labels.ipynb #c6b54dfa
+# %% ../nbs/00_labels.ipynb #52e510f4
 from pathlib import Path
 import torch
 from sklearn.cluster import MiniBatchKMeans
@@ -14,7 +14,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from torch import Tensor
 from .data import ImageData, Split, normalize, split_labels, unknown_name
 
-# %% ../nbs/00_labels.ipynb #04864d7c
+# %% ../nbs/00_labels.ipynb #a7698470
 def choose_representative(
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
     n:int, # Number to choose, at most N
@@ -30,7 +30,7 @@ def choose_representative(
     extra = others[~torch.isin(others, chosen)][:n - len(chosen)] # two empty clusters may share their nearest image
     return torch.cat([chosen, extra]).sort().values
 
-# %% ../nbs/00_labels.ipynb #60130262
+# %% ../nbs/00_labels.ipynb #77b30960
 def read_indices(
     file:Path, # Text file, one index per line; empty lines are ignored
     n_images:int, # Size of the training set
@@ -46,7 +46,7 @@ def read_indices(
     if len(set(indices)) < max(1, len(indices)): raise ValueError(f"{file} is empty or names an image twice")
     return torch.tensor(indices)
 
-# %% ../nbs/00_labels.ipynb #539a3a35
+# %% ../nbs/00_labels.ipynb #5f49bf76
 def choose_labels(
     data:ImageData,
     strategy:str, # random (class-balanced), representative, or file:PATH

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['write_atomically', 'save_json', 'environment', 'read_tensors', 'open_folder']
 
-# %% ../nbs/06_runs.ipynb #4b432490
+# %% ../nbs/06_runs.ipynb #96f33cfd
 import json, os, platform, subprocess
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 import torch
 
-# %% ../nbs/06_runs.ipynb #190c98bb
+# %% ../nbs/06_runs.ipynb #a22a28ae
 def write_atomically(
     path:Path, # File to create or replace
     write:Callable, # Called with a temporary path to write to
@@ -33,7 +33,7 @@ def save_json(
     "Write `value` as indented JSON."
     write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2) + "\n"))
 
-# %% ../nbs/06_runs.ipynb #09494915
+# %% ../nbs/06_runs.ipynb #b5987f45
 def environment(
     device:torch.device, # Where the run trains
 ) -> dict:
@@ -54,7 +54,7 @@ def _commit() -> str|None:
     try: return subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError): return None
 
-# %% ../nbs/06_runs.ipynb #524a9d19
+# %% ../nbs/06_runs.ipynb #a15480d9
 def read_tensors(
     path:Path, # File written by torch.save
 ) -> dict: # Tensors and plain values, on the CPU
@@ -65,7 +65,7 @@ def read_tensors(
         raise ValueError(f"{path} is not a readable checkpoint (truncated, or not written by this program): "
                          f"{str(e).splitlines()[0][:80] if str(e) else type(e).__name__}") from None
 
-# %% ../nbs/06_runs.ipynb #2b6e04e8
+# %% ../nbs/06_runs.ipynb #696a878b
 def open_folder(
     folder:Path, # Run folder, created if missing
     resume:bool, # Whether it may hold a run already

@@ -22,9 +22,10 @@ run: install ## compare a plain classifier with a semi-supervised GAN on 100 lab
 
 results: install ## redo the committed results: three draws, about half an hour on two cores
 	$(VENV) sgan_benchmark --methods $(METHODS) --data mnist --draws 0 1 2 --test-curve --figures --out runs/results
-	cd runs/results && find . \( -name '*.json' -o -name history.csv \) | while read -r f; do \
-	    mkdir -p "../../report/results/$$(dirname "$$f")" && cp "$$f" "../../report/results/$$f"; done
-	mkdir -p report/figures && for f in curves samples confusion confused; do cp runs/results/mnist-100/sgan/draw-0/figures/$$f.png report/figures/; done
+	for m in $(METHODS); do for d in runs/results/mnist-100/$$m/draw-*; do \
+	    to=report/results/$${d#runs/results/} && mkdir -p $$to && cp $$d/*.json $$d/history.csv $$to || exit 1; done; done
+	mkdir -p report/figures && for f in curves samples confusion confused; do \
+	    cp runs/results/mnist-100/sgan/draw-0/figures/$$f.png report/figures/ || exit 1; done
 
 # One thread per worker: workers that share cores slow each other down tenfold
 test: install ## run every notebook, then the tests

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['AUGMENTATIONS', 'affine_matrices', 'warp', 'random_affine', 'unchanged']
 
-# %% ../nbs/05_augmentation.ipynb #303f9faa
+# %% ../nbs/05_augmentation.ipynb #3a234bef
 import math
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-# %% ../nbs/05_augmentation.ipynb #15de6621
+# %% ../nbs/05_augmentation.ipynb #823938ae
 def affine_matrices(
     angle:Tensor, # Rotation in radians, shape (N,)
     scale:Tensor, # Horizontal and vertical factor, shape (N, 2); above 1 the picture shrinks
@@ -34,7 +34,7 @@ def warp(
     grid = F.affine_grid(matrices, images.shape, align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
-# %% ../nbs/05_augmentation.ipynb #fec6614f
+# %% ../nbs/05_augmentation.ipynb #95b89b2c
 def random_affine(
     images:Tensor, # Float images, shape (N, C, H, W)
     rng:Generator, # Source of randomness, on the device of the images
@@ -45,7 +45,7 @@ def random_affine(
     scale, shift = torch.stack(pairs[:2], 1), torch.stack(pairs[2:], 1)
     return warp(images, affine_matrices(math.radians(15) * angle, 1 + 0.12 * scale, 0.2 * shear, 0.14 * shift))
 
-# %% ../nbs/05_augmentation.ipynb #5fddfacd
+# %% ../nbs/05_augmentation.ipynb #926b4fc5
 def unchanged(images:Tensor, rng:Generator, strength:float=1.0) -> Tensor:
     "The images themselves."
     return images

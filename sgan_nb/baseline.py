@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['ClassifierOutput', 'check_images', 'BaselineCNN', 'predict', 'accuracy']
 
-# %% ../nbs/01_baseline.ipynb #e55caba3
+# %% ../nbs/01_baseline.ipynb #645aecbf
 from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from .data import normalize
 
-# %% ../nbs/01_baseline.ipynb #f95cfa1c
+# %% ../nbs/01_baseline.ipynb #111cac12
 class ClassifierOutput(NamedTuple):
     "What every classifier and discriminator of the project returns for a batch of N images."
     logits:Tensor   # Class logits, shape (N, K) or, with an explicit fake class, (N, K + 1)
     features:Tensor # Activations below the logits, shape (N, n_features)
 
-# %% ../nbs/01_baseline.ipynb #f0e77439
+# %% ../nbs/01_baseline.ipynb #64e84114
 def check_images(
     images:Tensor, # Batch to check
     image_shape:tuple, # Expected (C, H, W)
@@ -27,7 +27,7 @@ def check_images(
         raise ValueError(f"expected float images of shape (N, {', '.join(map(str, image_shape))}), "
                          f"got {images.dtype} {tuple(images.shape)}")
 
-# %% ../nbs/01_baseline.ipynb #6ba2ce8f
+# %% ../nbs/01_baseline.ipynb #99c0ea90
 class BaselineCNN(nn.Module):
     "Two conv-ReLU-pool blocks (32 and 64 channels), a 128-unit layer, dropout and a linear output."
     def __init__(self,
@@ -38,6 +38,7 @@ class BaselineCNN(nn.Module):
     ):
         super().__init__()
         c, h, w = self.image_shape = tuple(image_shape)
+        if min(h, w) < 4: raise ValueError(f"images must be at least 4 x 4, got {h} x {w}")
         self.body = nn.Sequential(
             nn.Conv2d(c, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -49,7 +50,7 @@ class BaselineCNN(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/01_baseline.ipynb #a74eb8ae
+# %% ../nbs/01_baseline.ipynb #d9e74e29
 @torch.no_grad()
 def predict(
     model:nn.Module, # Classifier returning a `ClassifierOutput`
@@ -63,7 +64,7 @@ def predict(
     model.train(was_training)
     return ClassifierOutput(*(torch.cat(parts).float() for parts in zip(*outputs)))
 
-# %% ../nbs/01_baseline.ipynb #bdc62654
+# %% ../nbs/01_baseline.ipynb #f61a36c2
 def accuracy(
     logits:Tensor, # Shape (N, K) or (N, K + 1); only the first K columns count
     targets:Tensor, # True classes, int64 in 0..K-1, shape (N,)

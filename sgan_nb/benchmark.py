@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PUBLISHED', 'grid', 'cell_folder', 'run_cell', 'run_grid', 'ensemble', 'summarize', 'format_table', 'read_results']
 
-# %% ../nbs/08_benchmark.ipynb #23a8e97b
+# %% ../nbs/08_benchmark.ipynb #3143dfbf
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -23,7 +23,7 @@ from .config import METHODS, TrainConfig
 from .training import load_run, train
 from .evaluation import write_figures
 
-# %% ../nbs/08_benchmark.ipynb #d0359604
+# %% ../nbs/08_benchmark.ipynb #cb365137
 def grid(
     methods:list, # Names from METHODS
     data:list, # Data set names
@@ -37,7 +37,7 @@ def grid(
     return [replace(METHODS[m], data=d, n_labels=n, draw=draw, seed=seed, **settings)
             for d in data for n in n_labels for draw in draws for seed in seeds for m in methods]
 
-# %% ../nbs/08_benchmark.ipynb #0a88e661
+# %% ../nbs/08_benchmark.ipynb #b3794a10
 def cell_folder(
     config:TrainConfig,
     data_name:str, # Name of the data set as loaded: `auto` is not a place for results
@@ -56,10 +56,8 @@ def run_cell(
 ) -> dict: # The run's results, with its folder
     "Results of one cell, trained now or earlier; `ValueError` if an earlier run had other settings."
     folder = cell_folder(config, data.name, out)
-    if (folder / "results.json").is_file():
-        _check_settings(config, folder)
-    else:
-        train(config, data, folder, resume=True, progress=progress)
+    if (folder / "config.json").is_file(): _check_settings(config, folder)
+    if not (folder / "results.json").is_file(): train(config, data, folder, resume=True, progress=progress)
     if figures: write_figures(folder, data)
     return {**json.loads((folder / "results.json").read_text()), "folder": str(folder)}
 
@@ -77,6 +75,7 @@ def run_grid(
     workers:int=1, # Processes; each gets its share of the processor's cores
 ) -> list: # Results of all cells, in order
     "Run what is not there yet. Each process loads a data set once."
+    if workers < 1: raise ValueError(f"workers must be at least 1, got {workers}")
     tasks = [(c, out, figures, progress and workers == 1) for c in cells]
     if workers == 1: return [_run(*task) for task in tasks]
     for data, size in dict.fromkeys((c.data, c.image_size) for c in cells): _loaded(data, size) # download once, fail early
@@ -93,7 +92,7 @@ def _loaded(data:str, image_size:int) -> ImageData:
     "Data set of a cell; the last two are kept in memory."
     return load_data(data, image_size=image_size or None)
 
-# %% ../nbs/08_benchmark.ipynb #3a54b29e
+# %% ../nbs/08_benchmark.ipynb #88e9919d
 def ensemble(
     results:list, # Results of runs, as `run_grid` returns them
     test_data:ImageData, # The data set of the runs
@@ -109,7 +108,7 @@ def ensemble(
                       "errors": round(len(test_data.test_targets) * (1 - percent / 100))})
     return voted
 
-# %% ../nbs/08_benchmark.ipynb #d4591bc7
+# %% ../nbs/08_benchmark.ipynb #fc20291a
 PUBLISHED = { # (data, labels, method): test accuracy and source
     ("mnist", 100, "improved-gan"): "99.07 ± 0.07 (Salimans et al. 2016, n = 10)",
     ("mnist", 50, "improved-gan"): "97.79 ± 1.36 (Salimans et al. 2016, n = 10)",
@@ -119,14 +118,14 @@ PUBLISHED = { # (data, labels, method): test accuracy and source
 def summarize(
     results:list, # Results of runs, as `run_grid` returns them
 ) -> list: # One dict per method, data set and number of labels
-    "Accuracy over draws: mean, standard deviation (n - 1; None for one draw), worst, n; mean minutes; hardware."
+    "Accuracy over runs (draws x seeds): mean, standard deviation (n - 1; None for one run), worst; mean minutes; hardware."
     groups = {}
     for r in results: groups.setdefault((r["data"], r["n_labels"], r["method"]), []).append(r)
     rows = []
     for (data, n_labels, method), runs in groups.items():
         accuracies = [r["accuracy"] for r in runs]
         rows.append(dict(method=method, data=data, labeled=n_labels, unlabeled=runs[0]["n_unlabeled"], accuracy=mean(accuracies),
-                         std=stdev(accuracies) if len(runs) > 1 else None, worst=min(accuracies), draws=len(runs),
+                         std=stdev(accuracies) if len(runs) > 1 else None, worst=min(accuracies), draws=len({r["draw"] for r in runs}), runs=len(runs), epochs=runs[0]["epochs"],
                          errors=mean(r["errors"] for r in runs), n_test=runs[0]["n"], minutes=mean(r["minutes"] for r in runs),
                          hardware=" / ".join(dict.fromkeys(r["environment"]["hardware"] for r in runs))))
     return rows
@@ -138,16 +137,16 @@ def format_table(
     "The rows as a table with units."
     def accuracy(r): return f"{r['accuracy']:.2f}" + (f" ± {r['std']:.2f}" if r["std"] is not None else "")
     return tabulate([{"method": r["method"], "data": r["data"], "labeled": r["labeled"], "unlabeled": f"{r['unlabeled']:,}",
-                      "test accuracy (%)": accuracy(r), "worst draw (%)": f"{r['worst']:.2f}", "draws": r["draws"],
+                      "test accuracy (%)": accuracy(r), "worst (%)": f"{r['worst']:.2f}", "draws": r["draws"], "runs": r["runs"], "epochs": r["epochs"],
                       "errors": f"{r['errors']:,.0f} of {r['n_test']:,}", "minutes": f"{r['minutes']:.1f}",
                       "published (%)": PUBLISHED.get((r["data"], r["labeled"], r["method"]), "")} for r in rows],
                     headers="keys", tablefmt=style, disable_numparse=True)
 
-# %% ../nbs/08_benchmark.ipynb #266a2275
+# %% ../nbs/08_benchmark.ipynb #dbcacb40
 def read_results(
     folder:Path, # Searched with all its subfolders for results.json
 ) -> list: # Results of runs, in the order of METHODS within each data set and number of labels
     "Results written by earlier runs."
     found = [json.loads(f.read_text()) for f in sorted(Path(folder).rglob("results.json"))]
     order = list(METHODS)
-    return sorted(found, key=lambda r: (r["data"], r["n_labels"], order.index(r["method"]), r["draw"]))
+    return sorted(found, key=lambda r: (r["data"], r["n_labels"], order.index(r["method"]) if r["method"] in order else len(order), r["draw"]))

@@ -6,13 +6,15 @@
 __all__ = ['command', 'add_settings', 'settings', 'train_command', 'print_files', 'evaluate_command', 'predict_command',
            'find_pictures', 'generate_command', 'benchmark_command']
 
-# %% ../nbs/12_commands.ipynb #0f1bba20
+# %% ../nbs/12_commands.ipynb #2726457c
 import json, sys, warnings
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from dataclasses import fields, replace
 from functools import wraps
 from pathlib import Path
+import torch
 from fastcore.docments import docments
 from tabulate import tabulate
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -23,7 +25,7 @@ from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
 from .benchmark import ensemble, format_table, grid, run_grid, summarize
 
-# %% ../nbs/12_commands.ipynb #25eb717d
+# %% ../nbs/12_commands.ipynb #250f8c02
 def command(
     function:Callable, # Takes a list of arguments, None for those of the process
 ) -> Callable: # The same, returning an exit code
@@ -33,8 +35,8 @@ def command(
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"WARNING: {message}", file=sys.stderr)
             try: function(arguments)
-            except KeyboardInterrupt: return _fail("stopped: finished epochs are kept; continue with --resume, or the same sgan_benchmark", 130)
-            except (ValueError, OSError, FloatingPointError) as e: return _fail(f"error: {' '.join(str(e).split())}", 1)
+            except KeyboardInterrupt: return _fail("stopped: finished epochs are kept (sgan_train --resume or the same sgan_benchmark continues)", 130)
+            except (ValueError, OSError, FloatingPointError, MemoryError, torch.OutOfMemoryError, BrokenExecutor) as e: return _fail(f"error: {' '.join(str(e).split())}", 1)
         return 0
     return run
 
@@ -43,7 +45,7 @@ def _fail(message:str, code:int) -> int:
     print(message, file=sys.stderr)
     return code
 
-# %% ../nbs/12_commands.ipynb #ac013cb0
+# %% ../nbs/12_commands.ipynb #fb9665cc
 def add_settings(
     parser:ArgumentParser, # Gets one option per field of `TrainConfig`, except the method
     skip:tuple=("method",), # Fields without an option
@@ -62,7 +64,7 @@ def settings(
     "Settings given on the command line."
     return {f.name: getattr(options, f.name) for f in fields(TrainConfig) if f.name != "method" and hasattr(options, f.name)}
 
-# %% ../nbs/12_commands.ipynb #d9bcf624
+# %% ../nbs/12_commands.ipynb #7d1f8c30
 @command
 def train_command(arguments:list|None=None) -> None:
     "sgan_train: train one method on one draw of labels."
@@ -71,6 +73,7 @@ def train_command(arguments:list|None=None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder to create")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files")
+    parser.add_argument("--no-figures", action="store_true", help="leave out the figures")
     add_settings(parser)
     options = parser.parse_args(arguments)
     check_name(options.method, METHODS, "method")
@@ -78,7 +81,7 @@ def train_command(arguments:list|None=None) -> None:
     data = load_data(config.data, image_size=config.image_size or None)
     print(f"{config.method} on {data.name}: {config.n_labels} labels, draw {config.draw}, seed {config.seed}", flush=True)
     state = train(config, data, options.out, options.resume, tensorboard=options.tensorboard)
-    write_figures(options.out, data)
+    if not options.no_figures: write_figures(options.out, data)
     r = state.results
     print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), {r['minutes']:.1f} minutes on {r['environment']['hardware']}")
     print_files(options.out)
@@ -89,7 +92,7 @@ def print_files(
     "Paths of the files below a folder, without checkpoints to resume from."
     print("\n".join(["", *(f"  {f}" for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "last.pt" and f.suffix != ".pdf")]))
 
-# %% ../nbs/12_commands.ipynb #35305bb3
+# %% ../nbs/12_commands.ipynb #295229f6
 @command
 def evaluate_command(arguments:list|None=None) -> None:
     "sgan_evaluate: a trained run on the test set of a data set."
@@ -113,7 +116,7 @@ def evaluate_command(arguments:list|None=None) -> None:
         folder = options.run if options.run.is_dir() else options.run.parent
         print("\n".join(["", *(f"  {f}" for f in write_figures(folder, data, options.figures))]))
 
-# %% ../nbs/12_commands.ipynb #762f61c6
+# %% ../nbs/12_commands.ipynb #35d819fc
 @command
 def predict_command(arguments:list|None=None) -> None:
     "sgan_predict: class, probabilities and p(fake) of pictures."
@@ -140,7 +143,7 @@ def find_pictures(
         files += found
     return files
 
-# %% ../nbs/12_commands.ipynb #c95b23d5
+# %% ../nbs/12_commands.ipynb #3eb66ff0
 @command
 def generate_command(arguments:list|None=None) -> None:
     "sgan_generate: a sheet of generated images."
@@ -154,7 +157,7 @@ def generate_command(arguments:list|None=None) -> None:
     image_grid(draw_images(load_run(options.run), options.n, options.seed), options.columns).save(options.out)
     print(options.out)
 
-# %% ../nbs/12_commands.ipynb #24217a4f
+# %% ../nbs/12_commands.ipynb #4c83011e
 @command
 def benchmark_command(arguments:list|None=None) -> None:
     "sgan_benchmark: a grid of methods, data sets, label counts and draws, and its table."
@@ -174,7 +177,7 @@ def benchmark_command(arguments:list|None=None) -> None:
     cells = grid(options.methods, options.data_sets, options.labels, options.draws, options.seeds, **settings(options))
     results = run_grid(cells, options.out, options.figures, workers=options.workers)
     voted = []
-    for data in [load_data(name) for name in options.data_sets] if options.ensemble else []:
+    for data in [load_data(name, image_size=getattr(options, "image_size", 0) or None) for name in options.data_sets] if options.ensemble else []:
         voted += ensemble([r for r in results if r["data"] == data.name], data)
     table = format_table(summarize(results + voted))
     (options.out / "table.md").write_text(table + "\n")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RANGES', 'METHODS', 'TrainConfig']
 
-# %% ../nbs/06_config.ipynb #dc12401d
+# %% ../nbs/06_config.ipynb #4bcf3fc2
 from dataclasses import dataclass
 from .data import check_name
 from .discriminator import DISCRIMINATORS
@@ -14,7 +14,7 @@ from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES
 from .augmentation import AUGMENTATIONS
 from .consistency import SCHEDULES
 
-# %% ../nbs/06_config.ipynb #15f8f4a8
+# %% ../nbs/06_config.ipynb #b6a4af6d
 @dataclass(frozen=True)
 class TrainConfig:
     "Everything that decides a run. Same configuration, same CPU, same number of threads: same weights, bit for bit."
@@ -80,12 +80,13 @@ class TrainConfig:
                     raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value}")
         if self.consistency_weight and self.augmentation == "none":
             raise ValueError("consistency_weight needs an augmentation: without one there is nothing to be consistent with")
+        if self.ramp_end < self.ramp_start: raise ValueError(f"ramp_end must not be before ramp_start, got {self.ramp_end} and {self.ramp_start}")
         if self.select == "validation" and not self.n_validation:
             raise ValueError("select = validation needs n_validation > 0")
         if self.patience and self.select == "last":
             raise ValueError("patience needs select = validation (or test): without an accuracy to watch there is nothing to wait for")
 
-# %% ../nbs/06_config.ipynb #924a3da3
+# %% ../nbs/06_config.ipynb #af2df9cd
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
@@ -96,7 +97,7 @@ RANGES = [ # lowest value, first value that is too large, fields
     (0, 1, ("leaky_slope", "dropout", "beta1", "beta2", "average_decay", "confidence")),
     (0, 1.001, ("decay_start", "ramp_start", "ramp_end"))]
 
-# %% ../nbs/06_config.ipynb #19f079fb
+# %% ../nbs/06_config.ipynb #e58788c9
 _NO_GAN = dict(generator="none", input_noise=0.0)
 _CONSISTENCY = dict(**_NO_GAN, consistency_weight=1.0, batch_size=200, labeled_batch_size=50, epochs=4, beta1=0.9)
 METHODS = {config.method: config for config in (

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'consistency_loss', 'annealed_supervised_loss', 'ramp']
 
-# %% ../nbs/05_consistency.ipynb #f4498594
+# %% ../nbs/05_consistency.ipynb #9309ef40
 import math
 from torch import Tensor
 from torch.nn import functional as F
+from .data import check_name
 
-# %% ../nbs/05_consistency.ipynb #2cfab683
+# %% ../nbs/05_consistency.ipynb #71967af3
 def consistency_loss(
     logits_original:Tensor, # Logits of unlabeled images, shape (N, K); treated as constants
     logits_view:Tensor, # Logits of transformed copies of the same images, in the same order, shape (N, K)
@@ -26,7 +27,7 @@ def consistency_loss(
     else: per_image = F.cross_entropy(logits_view, original.argmax(1), reduction="none")
     return (confident * per_image).mean()
 
-# %% ../nbs/05_consistency.ipynb #3a081234
+# %% ../nbs/05_consistency.ipynb #a289e43c
 SCHEDULES = {"none": lambda t: 1.0, "linear": lambda t: t, "log": lambda t: 1 - math.exp(-5 * t), "exp": lambda t: math.exp(5 * (t - 1))}
 
 def annealed_supervised_loss(
@@ -35,14 +36,15 @@ def annealed_supervised_loss(
     schedule:str, # Key of SCHEDULES
     progress:float, # Fraction of the budget used, in [0, 1]
 ) -> Tensor: # Scalar in nats, >= 0; mean over the images that count, 0 if none does
-    "Cross-entropy without the images already classified with probability above the threshold (Xie et al. 2020, Sec. 2.3)."
+    "Cross-entropy without the images already classified with probability above the threshold (Xie et al. 2020, App. A)."
+    check_name(schedule, SCHEDULES, "schedule")
     k = logits.shape[1]
     threshold = SCHEDULES[schedule](progress) * (1 - 1 / k) + 1 / k
     per_image = F.cross_entropy(logits, targets, reduction="none")
     counted = (per_image.detach() >= -math.log(threshold)).to(logits.dtype)
     return (counted * per_image).sum() / counted.sum().clamp_min(1)
 
-# %% ../nbs/05_consistency.ipynb #32476ad6
+# %% ../nbs/05_consistency.ipynb #14274c17
 def ramp(
     progress:float, # Fraction of the budget used, in [0, 1]
     start:float, # Where the factor leaves 0

@@ -6,7 +6,7 @@
 __all__ = ['DATASETS', 'class_counts', 'ImageData', 'normalize', 'denormalize', 'image_grid', 'Split', 'split_labels',
            'shuffled_batches', 'unknown_name', 'check_name', 'load_data']
 
-# %% ../nbs/00_data.ipynb #108d59e2
+# %% ../nbs/00_data.ipynb #76bc0d26
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from torchvision.utils import make_grid
 
 from .archives import SOURCES, class_folders, data_root, read_folder, read_stored
 
-# %% ../nbs/00_data.ipynb #b5e1e8ae
+# %% ../nbs/00_data.ipynb #7437de06
 def class_counts(
     targets:Tensor, # int64 in [0, n_classes), shape (N,)
     n_classes:int, # K
@@ -36,7 +36,7 @@ def class_counts(
         raise ValueError(f"expected targets in [0, {n_classes}), got {targets.min()} to {targets.max()}")
     return torch.bincount(targets, minlength=n_classes)
 
-# %% ../nbs/00_data.ipynb #c459c975
+# %% ../nbs/00_data.ipynb #6a84aad8
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
     "Training and test images with their targets; `ValueError` if shapes, dtypes or targets do not fit together."
@@ -74,7 +74,7 @@ class ImageData:
         return (f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
                 f"of shape {self.image_shape}, {self.n_classes} classes")
 
-# %% ../nbs/00_data.ipynb #57e3432c
+# %% ../nbs/00_data.ipynb #7e059b50
 def normalize(
     images:Tensor, # uint8 pixels in [0, 255], or floats, which pass unchanged; any shape
 ) -> Tensor: # float32 in [-1, 1], same shape
@@ -93,20 +93,21 @@ def denormalize(
         raise ValueError(f"expected floating point images in [-1, 1], got {images.dtype}")
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/00_data.ipynb #d0e6b8b2
+# %% ../nbs/00_data.ipynb #9865af71
 def image_grid(
     images:Tensor, # uint8, or floats in [-1, 1], shape (N, C, H, W), C = 1 or 3
     n_columns:int=10, # Images a row
     padding:int=2, # White pixels between images
 ) -> Image.Image: # Grey for C = 1, RGB for C = 3
     "Images tiled row by row into one picture; `ValueError` for other shapes."
+    if n_columns < 1 or padding < 0: raise ValueError(f"expected n_columns > 0 and padding >= 0, got {n_columns} and {padding}")
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
         raise ValueError(f"expected (N, 1, H, W) or (N, 3, H, W) with N > 0, got {tuple(images.shape)}")
     pixels = (denormalize(images) if images.is_floating_point() else images).detach().cpu()
     grid = make_grid(pixels, nrow=n_columns, padding=padding, pad_value=255)
     return Image.fromarray(grid[0].numpy() if images.shape[1] == 1 else grid.permute(1, 2, 0).numpy())
 
-# %% ../nbs/00_data.ipynb #9ac14c63
+# %% ../nbs/00_data.ipynb #64ac9a05
 @dataclass(frozen=True, eq=False)
 class Split:
     "Which training images are used how; all indices into the training set."
@@ -141,7 +142,7 @@ def split_labels(
     is_unlabeled[labeled] = labeled_in_unlabeled
     return Split(*(x.to(targets.device) for x in (labeled, is_unlabeled.nonzero().flatten(), validation)))
 
-# %% ../nbs/00_data.ipynb #b950ffcb
+# %% ../nbs/00_data.ipynb #6ea1647e
 def shuffled_batches(
     indices:Tensor, # int64, shape (n,), n > 0, such as split.labeled
     n_batches:int, # Rows, > 0
@@ -157,7 +158,7 @@ def shuffled_batches(
     order = torch.cat(orders)[:n_batches * batch_size].to(indices.device)
     return indices[order].view(n_batches, batch_size)
 
-# %% ../nbs/00_data.ipynb #b29e1b76
+# %% ../nbs/00_data.ipynb #906ab5f1
 def _hold_out(name:str, images:Tensor, targets:Tensor, classes:tuple[str, ...], generator:Generator|None=None) -> ImageData:
     "A set whose test part is the last fifth of each class, at least one image, after shuffling if a generator is given."
     is_test = torch.zeros(len(targets), dtype=torch.bool)
@@ -191,7 +192,7 @@ def _load_circles(*_:object) -> ImageData:
         tensors.append(torch.from_numpy(1 - is_inner).long())
     return ImageData("circles", *tensors, ("inner", "outer"))
 
-# %% ../nbs/00_data.ipynb #024c14cc
+# %% ../nbs/00_data.ipynb #72ff1dc1
 def _load_stored(name:str, root:Path, download:bool, *_:object) -> ImageData:
     "A set of SOURCES, downloaded if need be."
     return ImageData(name, *read_stored(name, SOURCES[name], root, download), SOURCES[name].classes)
@@ -207,7 +208,7 @@ def _load_folder(folder:Path, _:bool, image_size:int|None, n_channels:int|None) 
     if has_parts: return ImageData(name, *tensors, classes)
     return _hold_out(name, *tensors, classes, Generator().manual_seed(0))
 
-# %% ../nbs/00_data.ipynb #fb3e47a0
+# %% ../nbs/00_data.ipynb #d6e5db10
 def _load_auto(root:Path, download:bool, *_:object) -> ImageData:
     "Full MNIST, or with a warning the sample of 5,000 images."
     try:
@@ -226,7 +227,7 @@ DATASETS:dict[str, Callable[..., ImageData]] = {
     "folder": _load_folder,
 } # Loaders by name, called with (root, download, image_size, n_channels); a new set is a new line
 
-# %% ../nbs/00_data.ipynb #7fd58777
+# %% ../nbs/00_data.ipynb #7939b2f9
 def unknown_name(
     what:str, # Kind of thing, for the message
     name:str, # Name that was given
@@ -245,7 +246,7 @@ def check_name(
     "Raise `ValueError` unless the name is known."
     if name not in known: raise unknown_name(what, name, list(known))
 
-# %% ../nbs/00_data.ipynb #8abc0316
+# %% ../nbs/00_data.ipynb #4c0b2f2b
 def _convert(images:Tensor, image_size:int|None, n_channels:int|None) -> Tensor:
     "uint8 images (N, C, H, W) in another size and number of channels; None keeps them."
     if n_channels == 1 and images.shape[1] == 3: images = rgb_to_grayscale(images)

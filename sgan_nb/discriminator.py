@@ -7,24 +7,28 @@ __all__ = ['DISCRIMINATORS', 'real_log_odds', 'fake_probability', 'class_probabi
            'StridedDiscriminator', 'MLPDiscriminator', 'weight_normalized', 'initialize_from_data',
            'OdenaDiscriminator', 'SimpleCNN', 'DeepCNN']
 
-# %% ../nbs/02_discriminator.ipynb #8ae9bde6
+# %% ../nbs/02_discriminator.ipynb #aed761a2
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from .baseline import BaselineCNN, ClassifierOutput, check_images
 
-# %% ../nbs/02_discriminator.ipynb #7c5c607a
+# %% ../nbs/02_discriminator.ipynb #7c9d25b6
 def real_log_odds(
     logits:Tensor, # Shape (N, K), or (N, K + 1) with the fake class last
     n_classes:int, # K
 ) -> Tensor: # log p(real) / p(fake) in nats, shape (N,)
     "Log-odds of an image being real (Salimans et al. 2016, Sec. 5); with K logits the fake one counts as 0."
-    if logits.ndim != 2 or logits.shape[1] not in (n_classes, n_classes + 1):
-        raise ValueError(f"expected logits (N, {n_classes}) or (N, {n_classes + 1}), got {tuple(logits.shape)}")
+    _check_logits(logits, n_classes)
     real = logits[:, :n_classes].logsumexp(1)
     return real - logits[:, n_classes] if logits.shape[1] > n_classes else real
 
-# %% ../nbs/02_discriminator.ipynb #bebdf268
+def _check_logits(logits:Tensor, n_classes:int) -> None:
+    "Raise `ValueError` unless there are K or K + 1 logits per image."
+    if logits.ndim != 2 or logits.shape[1] not in (n_classes, n_classes + 1):
+        raise ValueError(f"expected logits (N, {n_classes}) or (N, {n_classes + 1}), got {tuple(logits.shape)}")
+
+# %% ../nbs/02_discriminator.ipynb #bd827a5a
 def fake_probability(
     logits:Tensor, # Shape (N, K) or (N, K + 1)
     n_classes:int, # K
@@ -36,10 +40,11 @@ def class_probabilities(
     logits:Tensor, # Shape (N, K) or (N, K + 1)
     n_classes:int, # K
 ) -> Tensor: # p(y | x, real), shape (N, K), rows sum to 1
-    "Class probabilities of each image, given that it is real."
+    "Class probabilities of each image, given that it is real; `ValueError` for other shapes."
+    _check_logits(logits, n_classes)
     return logits[:, :n_classes].softmax(1)
 
-# %% ../nbs/02_discriminator.ipynb #0fbe12ba
+# %% ../nbs/02_discriminator.ipynb #89c3f37b
 class GaussianNoise(nn.Module):
     "Adds N(0, std^2) to its input in training mode; the identity in evaluation mode."
     def __init__(self,
@@ -53,7 +58,7 @@ class GaussianNoise(nn.Module):
 
     def extra_repr(self) -> str: return f"std={self.std}"
 
-# %% ../nbs/02_discriminator.ipynb #d4a6ff1c
+# %% ../nbs/02_discriminator.ipynb #3e2bf1c3
 class ConvDiscriminator(nn.Module):
     "Convolutions to 64 and 128 channels with LeakyReLU and max-pooling, 256 features, linear logits."
     def __init__(self,
@@ -66,6 +71,7 @@ class ConvDiscriminator(nn.Module):
     ):
         super().__init__()
         c, h, w = self.image_shape = tuple(image_shape)
+        if min(h, w) < 4: raise ValueError(f"images must be at least 4 x 4, got {h} x {w}")
         self.body = nn.Sequential(
             GaussianNoise(input_noise),
             nn.Conv2d(c, 64, 3, padding=1), nn.LeakyReLU(leaky_slope), nn.MaxPool2d(2),
@@ -78,7 +84,7 @@ class ConvDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #b2c1a9fb
+# %% ../nbs/02_discriminator.ipynb #68f09e41
 class StridedDiscriminator(nn.Module):
     "Three strided convolutions (24, 48, 96 channels), LeakyReLU, 256 features, linear logits; made for CPUs."
     def __init__(self,
@@ -105,7 +111,7 @@ class StridedDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #bfb715cb
+# %% ../nbs/02_discriminator.ipynb #4c8b1b05
 class MLPDiscriminator(nn.Module):
     "Weight-normalized 1000-500-250-250-250 MLP with noise before every layer (Salimans et al. 2016, MNIST code)."
     def __init__(self,
@@ -131,7 +137,7 @@ class MLPDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #4cec34ae
+# %% ../nbs/02_discriminator.ipynb #2a6357e9
 def weight_normalized(
     n_in:int, # Inputs
     n_out:int, # Outputs
@@ -144,18 +150,14 @@ def weight_normalized(
     weight_norm(linear)
     scale = linear.parametrizations.weight.original0
     nn.init.ones_(scale)
-    return linear if not fixed_scale else _freeze(linear, scale)
+    scale.requires_grad_(not fixed_scale)
+    return linear
 
-def _freeze(module:nn.Module, parameter:nn.Parameter) -> nn.Module:
-    "`module`, whose `parameter` no longer receives gradients."
-    parameter.requires_grad_(False)
-    return module
-
-# %% ../nbs/02_discriminator.ipynb #ab356c97
+# %% ../nbs/02_discriminator.ipynb #fbbba8ec
 @torch.no_grad()
 def initialize_from_data(
     model:nn.Module, # Network with weight-normalized linear layers; others are left alone
-    images:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W), N at least 2; the paper takes 500
+    images:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W), N at least 2; the code of Salimans et al. takes 500
 ) -> None:
     "Set g and b of weight-normalized layers to unit-variance, zero-mean outputs (Salimans & Kingma 2016, Sec. 3)."
     def rescale(layer:nn.Linear, inputs:tuple, outputs:Tensor) -> Tensor:
@@ -165,10 +167,10 @@ def initialize_from_data(
         layer.bias.sub_(mean).div_(std)
         return (outputs - mean) / std # what the layer returns from now on, so that later layers see it
     handles = [m.register_forward_hook(rescale) for m in model.modules() if hasattr(m, "parametrizations")]
-    model(images)
+    if handles: model(images)
     for handle in handles: handle.remove()
 
-# %% ../nbs/02_discriminator.ipynb #8087fa54
+# %% ../nbs/02_discriminator.ipynb #5fe11637
 class OdenaDiscriminator(nn.Module):
     "Three stride-2 convolutions of 128 channels, LeakyReLU, dropout, linear logits; features are the flattened activations."
     def __init__(self,
@@ -192,7 +194,7 @@ class OdenaDiscriminator(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #391a5245
+# %% ../nbs/02_discriminator.ipynb #ab40ff21
 class SimpleCNN(nn.Module):
     "Two convolutions of 32 channels, max-pooling, dropout, 512 features, linear logits."
     def __init__(self,
@@ -203,6 +205,7 @@ class SimpleCNN(nn.Module):
     ):
         super().__init__()
         c, h, w = self.image_shape = tuple(image_shape)
+        if min(h, w) < 2: raise ValueError(f"images must be at least 2 x 2, got {h} x {w}")
         self.body = nn.Sequential(
             nn.Conv2d(c, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Dropout(dropout), nn.Flatten(), nn.Linear(32 * (h // 2) * (w // 2), 512), nn.ReLU())
@@ -213,7 +216,7 @@ class SimpleCNN(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #a2953c98
+# %% ../nbs/02_discriminator.ipynb #1cb07d9d
 class DeepCNN(nn.Module):
     "Batch-normalized convolutions 32-32-32, 64-64-64 (every third with stride 2) and 128, mean over the image, linear logits."
     def __init__(self,
@@ -235,6 +238,6 @@ class DeepCNN(nn.Module):
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
 
-# %% ../nbs/02_discriminator.ipynb #577c3137
+# %% ../nbs/02_discriminator.ipynb #e5bfe9bf
 DISCRIMINATORS = {"baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator,
                   "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN}

@@ -7,15 +7,16 @@ __all__ = ['confusion_counts', 'class_report', 'style', 'plot_confusion', 'confi
            'largest_confusions', 'plot_confused', 'read_history', 'plot_curves', 'plot_samples', 'plot_features',
            'draw_images', 'read_pictures', 'classify', 'write_figures']
 
-# %% ../nbs/07_evaluation.ipynb #f65cf56a
+# %% ../nbs/07_evaluation.ipynb #1bb5c560
 import csv
+from itertools import cycle
 from pathlib import Path
 import numpy as np
 import seaborn as sns
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -26,7 +27,7 @@ from .discriminator import class_probabilities, fake_probability
 from .generator import sample_latent
 from .training import TrainedModel, load_run
 
-# %% ../nbs/07_evaluation.ipynb #7fc70472
+# %% ../nbs/07_evaluation.ipynb #c3ef23f8
 def confusion_counts(
     targets:Tensor, # True classes, int64 in 0..K-1, shape (N,)
     predicted:Tensor, # Predicted classes, int64 in 0..K-1, shape (N,)
@@ -45,7 +46,7 @@ def class_report(
     return [dict(zip(("class", "precision", "recall", "f1", "n"), (name, *map(float, s[:3]), int(s[3]))))
             for name, s in zip(classes, zip(*scores))]
 
-# %% ../nbs/07_evaluation.ipynb #be53fc45
+# %% ../nbs/07_evaluation.ipynb #a099ecae
 def style() -> rc_context:
     "Context in which all figures are drawn: small, with a grid, in colors that color-blind readers can tell apart."
     return rc_context({**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), "figure.dpi": 100, "pdf.fonttype": 42,
@@ -67,7 +68,7 @@ def plot_confusion(
         axes.set(xlabel="predicted class", ylabel="true class", title="percent of the true class" if rates else "images")
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #819c5d58
+# %% ../nbs/07_evaluation.ipynb #f6fa4eca
 def confident_mistakes(
     probabilities:Tensor, # Class probabilities, shape (N, K)
     targets:Tensor, # True classes, shape (N,)
@@ -91,12 +92,12 @@ def plot_mistakes(
         figure = Figure(figsize=(6, 0.95 * max(1, -(-len(chosen) // 10)) + 0.1), layout="constrained")
         for axes, i in zip(figure.subplots(-(-max(n, 10) // 10), 10).flat, chosen.tolist()):
             confidence, guess = probabilities[i].max(0)
-            axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(), cmap="gray_r")
+            axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(2), cmap="gray_r")
             axes.set_title(f"{classes[targets[i]]} → {classes[guess]}\n{100 * confidence:.1f}%", fontsize=6)
         for axes in figure.axes: axes.axis("off")
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #1c13987f
+# %% ../nbs/07_evaluation.ipynb #1a6f61ec
 def largest_confusions(
     counts:np.ndarray, # Confusion matrix, shape (K, K)
     n:int=5, # At most this many
@@ -122,11 +123,11 @@ def plot_confused(
         for axes in rows.flat: axes.set(xticks=[], yticks=[], frame_on=False)
         for row, (true, guess, count) in zip(rows, cells):
             pixels = (normalize(images[(targets == true) & (predicted == guess)].cpu()) + 1) / 2
-            for axes, picture in zip(row, [pixels.mean(0), *pixels[:9]]): axes.imshow(picture.permute(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=1)
+            for axes, picture in zip(row, [pixels.mean(0), *pixels[:9]]): axes.imshow(picture.permute(1, 2, 0).squeeze(2), cmap="gray_r", vmin=0, vmax=1)
             row[0].set_ylabel(f"{classes[true]} → {classes[guess]}\n{count} of {counts[true].sum():,}", rotation=0, ha="right", va="center", fontsize=7)
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #4fa8eac6
+# %% ../nbs/07_evaluation.ipynb #d9a394f9
 def read_history(
     folder:Path, # Run folder
 ) -> list: # One dict of floats per epoch
@@ -146,7 +147,7 @@ def plot_curves(
         figure = Figure(figsize=(3.2 * len(groups), 2.6), layout="constrained")
         for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups):
             curves = [(label, h, k) for label, h in histories.items() for k in group if any(k in row for row in h)]
-            for (label, history, key), line in zip(curves, 3 * ("-", "--", ":", "-.")):
+            for (label, history, key), line in zip(curves, cycle(("-", "--", ":", "-."))):
                 name = key.replace("_accuracy", "")
                 axes.plot(*zip(*((r["step"], r[key]) for r in history if key in r)), line, marker=".", label=f"{label}: {name}" if len(histories) > 1 else name)
             is_loss = not group[0].endswith("accuracy")
@@ -154,7 +155,7 @@ def plot_curves(
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(3, len(curves)), frameon=False)
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #3386061e
+# %% ../nbs/07_evaluation.ipynb #3f426610
 def plot_samples(
     folder:Path, # Run folder of a method with a generator
 ) -> Figure:
@@ -172,7 +173,7 @@ def plot_samples(
             sns.despine(ax=axes, left=True, bottom=True)
     return figure
 
-# %% ../nbs/07_evaluation.ipynb #f1cc1a38
+# %% ../nbs/07_evaluation.ipynb #9328c659
 def plot_features(
     model:TrainedModel, # With or without a generator
     images:Tensor, # Real images, shape (N, C, H, W)
@@ -209,21 +210,22 @@ def draw_images(
     z = sample_latent(n, model.config.latent_size, torch.Generator().manual_seed(seed))
     return torch.cat([model.generator(part) for part in z.split(1000)])
 
-# %% ../nbs/07_evaluation.ipynb #af8ef26b
+# %% ../nbs/07_evaluation.ipynb #0db4170c
 def read_pictures(
     files:list, # Paths of pictures, any format Pillow reads
     image_shape:tuple, # (C, H, W) the network expects; C = 1 converts to grey, 3 to RGB
-    resize:bool=False, # Resize pictures of another size instead of refusing them
+    resize:bool=False, # Cut out the middle and resize pictures of another size instead of refusing them
 ) -> Tensor: # uint8, shape (len(files), C, H, W)
     "Pictures as network input, bright ink on dark ground as in MNIST; one-line errors name the file."
     c, h, w = image_shape
     arrays = []
     for file in files:
-        try: picture = Image.open(file).convert("L" if c == 1 else "RGB")
-        except (UnidentifiedImageError, OSError) as e: raise ValueError(f"{file} is not a readable picture ({type(e).__name__})") from None
+        try: picture = ImageOps.exif_transpose(Image.open(file)).convert("L" if c == 1 else "RGB")
+        except Exception as e: # Pillow's decoders raise many types
+            raise ValueError(f"{file} is not a readable picture ({type(e).__name__})") from None
         if picture.size != (w, h) and not resize:
             raise ValueError(f"{file} is {picture.width}x{picture.height} pixels, the network wants {w}x{h}: resize it, or ask for resizing")
-        arrays.append(np.asarray(picture.resize((w, h))).reshape(h, w, c))
+        arrays.append(np.asarray(ImageOps.fit(picture, (w, h), Image.Resampling.BILINEAR)).reshape(h, w, c))
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
 def classify(
@@ -237,14 +239,14 @@ def classify(
     return [{"class": model.classes[row.argmax()], "probability": row.max().item(), "p_fake": fake,
              "probabilities": dict(zip(model.classes, row.tolist()))} for row, fake in zip(class_probabilities(logits, k), p_fake)]
 
-# %% ../nbs/07_evaluation.ipynb #966ce563
+# %% ../nbs/07_evaluation.ipynb #c69d98a8
 def write_figures(
     folder:Path, # Run folder of a finished run
     data:ImageData, # Data set to evaluate on; its test set is used
     out:Path|None=None, # Where figures go; `folder/figures` if not given
 ) -> list: # Paths of the PNG files; each has a PDF beside it
     "Confusion matrices, mistakes, curves, samples and feature space of a run, as PNG and PDF."
-    model, out = load_run(folder), Path(out or Path(folder) / "figures")
+    model, data, out = load_run(folder), data.to("cpu"), Path(out or Path(folder) / "figures")
     if data.image_shape != model.image_shape or len(data.classes) != len(model.classes):
         raise ValueError(f"the run was trained on images of shape {model.image_shape} in {len(model.classes)} classes, "
                          f"{data.name} has {data.image_shape} in {len(data.classes)}")

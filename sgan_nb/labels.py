@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['choose_representative', 'read_indices', 'choose_labels']
 
-# %% ../nbs/00_labels.ipynb #52e510f4
+# %% ../nbs/00_labels.ipynb #28a346a4
 from pathlib import Path
 import torch
 from sklearn.cluster import MiniBatchKMeans
@@ -14,7 +14,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from torch import Tensor
 from .data import ImageData, Split, normalize, split_labels, unknown_name
 
-# %% ../nbs/00_labels.ipynb #a7698470
+# %% ../nbs/00_labels.ipynb #8bbbf4c8
 def choose_representative(
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
     n:int, # Number to choose, at most N
@@ -30,7 +30,7 @@ def choose_representative(
     extra = others[~torch.isin(others, chosen)][:n - len(chosen)] # two empty clusters may share their nearest image
     return torch.cat([chosen, extra]).sort().values
 
-# %% ../nbs/00_labels.ipynb #77b30960
+# %% ../nbs/00_labels.ipynb #90c10ea2
 def read_indices(
     file:Path, # Text file, one index per line; empty lines are ignored
     n_images:int, # Size of the training set
@@ -46,7 +46,7 @@ def read_indices(
     if len(set(indices)) < max(1, len(indices)): raise ValueError(f"{file} is empty or names an image twice")
     return torch.tensor(indices)
 
-# %% ../nbs/00_labels.ipynb #5f49bf76
+# %% ../nbs/00_labels.ipynb #0dcd024e
 def choose_labels(
     data:ImageData,
     strategy:str, # random (class-balanced), representative, or file:PATH
@@ -66,6 +66,7 @@ def choose_labels(
     labeled = labeled.to(targets.device)
     is_other = torch.ones(len(targets), dtype=torch.bool, device=targets.device).index_fill(0, labeled, False)
     others = is_other.nonzero().flatten()
+    if not len(others): raise ValueError(f"all {len(targets)} images are labeled: none is left")
     rest = split_labels(targets[others], n_validation, draw)
     unlabeled = others[rest.unlabeled]
     if labeled_in_unlabeled: unlabeled = torch.cat([unlabeled, labeled]).sort().values

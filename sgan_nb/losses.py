@@ -7,13 +7,13 @@ __all__ = ['GENERATOR_LOSSES', 'UNSUPERVISED_LOSSES', 'supervised_loss', 'unsupe
            'unsupervised_loss_logsumexp', 'feature_matching_loss', 'non_saturating_loss', 'match_features',
            'fool_discriminator']
 
-# %% ../nbs/04_losses.ipynb #44e313b0
+# %% ../nbs/04_losses.ipynb #f9e8211e
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from .discriminator import real_log_odds
 
-# %% ../nbs/04_losses.ipynb #218d21ad
+# %% ../nbs/04_losses.ipynb #369d0b6b
 def supervised_loss(
     logits:Tensor, # Logits of labeled images, shape (N, K) or (N, K + 1)
     targets:Tensor, # Classes, int64 in 0..K-1, shape (N,)
@@ -24,7 +24,7 @@ def supervised_loss(
         raise ValueError(f"expected logits (N, {n_classes}) or (N, {n_classes + 1}), got {tuple(logits.shape)}")
     return F.cross_entropy(logits[:, :n_classes], targets)
 
-# %% ../nbs/04_losses.ipynb #cca4479d
+# %% ../nbs/04_losses.ipynb #6630aab0
 def unsupervised_loss_softmax(
     logits_unlabeled:Tensor, # Logits of unlabeled images, shape (N, K + 1), fake class last
     logits_fake:Tensor, # Logits of generated images, shape (M, K + 1)
@@ -40,7 +40,7 @@ def _check_pair(a:Tensor, b:Tensor) -> None:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(f"expected matrices of equal width, got {tuple(a.shape)} and {tuple(b.shape)}")
 
-# %% ../nbs/04_losses.ipynb #c9633859
+# %% ../nbs/04_losses.ipynb #1610828e
 def unsupervised_loss_logsumexp(
     logits_unlabeled:Tensor, # Logits of unlabeled images, shape (N, K)
     logits_fake:Tensor, # Logits of generated images, shape (M, K)
@@ -49,7 +49,7 @@ def unsupervised_loss_logsumexp(
     _check_pair(logits_unlabeled, logits_fake)
     return F.softplus(-logits_unlabeled.logsumexp(1)).mean() + F.softplus(logits_fake.logsumexp(1)).mean()
 
-# %% ../nbs/04_losses.ipynb #38049770
+# %% ../nbs/04_losses.ipynb #8a87c07c
 def feature_matching_loss(
     features_real:Tensor, # Discriminator features of unlabeled images, shape (N, n); treated as constants
     features_fake:Tensor, # Discriminator features of generated images, shape (M, n)
@@ -58,7 +58,7 @@ def feature_matching_loss(
     _check_pair(features_real, features_fake)
     return (features_real.detach().mean(0) - features_fake.mean(0)).square().mean()
 
-# %% ../nbs/04_losses.ipynb #9aa8c10f
+# %% ../nbs/04_losses.ipynb #d1bd29ee
 def non_saturating_loss(
     log_odds_fake:Tensor, # log p(real) / p(fake) of generated images, shape (M,)
 ) -> Tensor: # Scalar in nats, >= 0
@@ -66,7 +66,7 @@ def non_saturating_loss(
     if log_odds_fake.ndim != 1: raise ValueError(f"expected log-odds of shape (M,), got {tuple(log_odds_fake.shape)}")
     return F.softplus(-log_odds_fake).mean()
 
-# %% ../nbs/04_losses.ipynb #4e0d019d
+# %% ../nbs/04_losses.ipynb #2e3d8811
 def match_features(
     discriminator:nn.Module, # Discriminator, in training mode
     unlabeled:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W)
@@ -88,5 +88,5 @@ def fool_discriminator(
 
 GENERATOR_LOSSES = {"feature-matching": match_features, "non-saturating": fool_discriminator}
 
-# %% ../nbs/04_losses.ipynb #961b45f0
+# %% ../nbs/04_losses.ipynb #cf4e443a
 UNSUPERVISED_LOSSES = {"softmax": unsupervised_loss_softmax, "logsumexp": unsupervised_loss_logsumexp}

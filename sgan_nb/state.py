@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TrainState', 'use_device', 'use_bfloat16', 'average_weights', 'start', 'build_networks']
 
-# %% ../nbs/06_state.ipynb #1fe39953
+# %% ../nbs/06_state.ipynb #1336b93b
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import torch
@@ -17,16 +17,16 @@ from .discriminator import DISCRIMINATORS, initialize_from_data
 from .generator import GENERATORS
 from .config import TrainConfig
 
-# %% ../nbs/06_state.ipynb #00220860
+# %% ../nbs/06_state.ipynb #3450911d
 @dataclass
 class TrainState:
     "Networks, optimizers, random source and records of a run; built by `start`."
-    config:TrainConfig
+    config:TrainConfig # What is run
     data:ImageData # On the training device
     split:Split # On the training device
-    discriminator:nn.Module
+    discriminator:nn.Module # In training mode
     average:AveragedModel # Moving average of the discriminator's weights
-    generator:nn.Module | None # None when the method trains on labeled images alone
+    generator:nn.Module | None # In training mode; None without a GAN
     optimizers:dict # "discriminator" and, if there is a generator, "generator"
     rng:torch.Generator # Batches and latent vectors
     epoch:int = 0 # Completed epochs
@@ -49,7 +49,7 @@ class TrainState:
         "Context in which the networks run in the configured precision."
         return torch.autocast(self.device.type, torch.bfloat16, enabled=use_bfloat16(self.config.precision, self.device))
 
-# %% ../nbs/06_state.ipynb #bc106bb7
+# %% ../nbs/06_state.ipynb #479cf397
 def use_device(
     name:str, # auto, cpu, cuda, cuda:1, mps, ...
 ) -> torch.device:
@@ -61,7 +61,7 @@ def use_device(
 
 def use_bfloat16(
     precision:str, # auto, float32 or bfloat16
-    device:torch.device,
+    device:torch.device, # Where they run
 ) -> bool:
     "Whether the networks run in bfloat16; auto says yes where the processor has instructions for it."
     if precision != "auto": return precision == "bfloat16"
@@ -69,7 +69,7 @@ def use_bfloat16(
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
-# %% ../nbs/06_state.ipynb #445d37e3
+# %% ../nbs/06_state.ipynb #110a4f8f
 def average_weights(
     decay:float, # beta, the final decay per step
 ) -> Callable: # Function for `AveragedModel(multi_avg_fn=...)`
@@ -77,10 +77,10 @@ def average_weights(
     @torch.no_grad()
     def update(averaged:list, current:list, n_averaged:Tensor) -> None:
         weight = (9 / (10 + n_averaged)).clamp_min(1 - decay)
-        for a, c in zip(averaged, current): a.lerp_(c, weight.to(a.dtype))
+        for a, c in zip(averaged, current): a.lerp_(c, weight.to(a.dtype)) if a.is_floating_point() else a.copy_(c)
     return update
 
-# %% ../nbs/06_state.ipynb #98660cff
+# %% ../nbs/06_state.ipynb #15a7addd
 def start(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -102,7 +102,7 @@ def start(
     return TrainState(config, data, split, discriminator, average, generator, optimizers, rng)
 
 def build_networks(
-    config:TrainConfig,
+    config:TrainConfig, # Names the networks
     image_shape:tuple, # (C, H, W)
     n_classes:int, # K
 ) -> tuple: # Discriminator, and generator or None

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['LOG_STEPS', 'SAMPLE_LATENT_SEED', 'save_checkpoint', 'load_checkpoint', 'train_epoch', 'set_learning_rates', 'report',
            'evaluate', 'measure', 'keep_best', 'finished', 'train', 'open_run', 'record_epoch', 'save_samples',
-           'write_events', 'finish', 'TrainedModel', 'load_run']
+           'check_tensorboard', 'write_events', 'finish', 'TrainedModel', 'load_run']
 
-# %% ../nbs/06_training.ipynb #a543ac8d
+# %% ../nbs/06_training.ipynb #a79d8810
 import csv, json, time
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 import torch
 from torch import Tensor, nn
@@ -18,46 +19,54 @@ from .data import ImageData, image_grid, shuffled_batches
 from .baseline import accuracy, predict
 from .generator import sample_latent
 from .config import TrainConfig
-from .runs import environment, open_folder, read_tensors, save_json, write_atomically
+from .runs import environment, open_folder, read_tensors, save_json, save_tensors, write_atomically
 from .state import TrainState, build_networks, start
 from .steps import discriminator_step, generator_step
 
-# %% ../nbs/06_training.ipynb #0694404b
+# %% ../nbs/06_training.ipynb #64f6bb12
 def save_checkpoint(
     state:TrainState,
     path:Path, # File to create or replace
 ) -> None:
     "Write all that is needed to continue `state` exactly."
     cuda = [torch.cuda.get_rng_state(state.device)] if state.device.type == "cuda" else []
-    contents = dict(config=asdict(state.config), networks={k: net.state_dict() for k, net in _networks(state).items()},
+    contents = dict(config=asdict(state.config), data=_identity(state.data), device=state.device.type, networks={k: net.state_dict() for k, net in _networks(state).items()},
                     optimizers={k: o.state_dict() for k, o in state.optimizers.items()}, rng=state.rng.get_state(),
                     global_rng=[torch.get_rng_state(), *cuda], epoch=state.epoch, seconds=state.seconds, history=state.history, best=state.best)
-    write_atomically(path, lambda p: torch.save(contents, p))
+    save_tensors(path, contents)
 
 def load_checkpoint(
     state:TrainState, # As `start` made it; changed in place
     path:Path, # Written by `save_checkpoint`
 ) -> None:
-    "Continue from `path`. `ValueError` if it is no checkpoint or its configuration differs in more than `epochs` and `device`."
+    """Continue from `path`; `ValueError` if it is no checkpoint, or of another data set or configuration (`epochs` and
+    `device` may differ; on another kind of device the random numbers are others)."""
     contents = read_tensors(path)
     if not isinstance(contents, dict) or not {"config", "networks", "optimizers", "rng"} <= contents.keys():
         raise ValueError(f"{path} is not a training checkpoint: name a run folder written by sgan_train")
     saved, wanted = contents["config"], asdict(state.config)
-    changed = [f"{k} ({saved.get(k)} there, {v} here)" for k, v in wanted.items() if saved.get(k) != v and k not in ("epochs", "device")]
+    changed = [f"{k} ({saved.get(k)} there, {v} here)" for k, v in wanted.items() if saved.get(k) != v and k not in ("epochs", "device", "data")]
+    if contents["data"] != _identity(state.data): changed.append(f"data ({contents['data'][0]} there, {state.data.name} here)")
     if changed: raise ValueError(f"{path} belongs to another configuration: {', '.join(changed)}")
     for name, network in _networks(state).items(): network.load_state_dict(contents["networks"][name])
     for name, optimizer in state.optimizers.items(): optimizer.load_state_dict(contents["optimizers"][name])
-    state.rng.set_state(contents["rng"])
-    torch.set_rng_state(contents["global_rng"][0])
-    if state.device.type == "cuda" and len(contents["global_rng"]) > 1: torch.cuda.set_rng_state(contents["global_rng"][1], state.device)
+    if contents["device"] == state.device.type:
+        state.rng.set_state(contents["rng"])
+        torch.set_rng_state(contents["global_rng"][0])
+        if state.device.type == "cuda": torch.cuda.set_rng_state(contents["global_rng"][1], state.device)
+    else: state.rng.manual_seed(state.config.seed + 1 + contents["epoch"])
     for name in "epoch", "seconds", "history", "best": setattr(state, name, contents[name])
+
+def _identity(data:ImageData) -> list:
+    "What tells one data set from another."
+    return [data.name, len(data.train_images), list(data.image_shape), list(data.classes)]
 
 def _networks(state:TrainState) -> dict:
     "Modules with weights, by name."
     networks = dict(discriminator=state.discriminator, average=state.average, generator=state.generator)
     return {name: network for name, network in networks.items() if network is not None}
 
-# %% ../nbs/06_training.ipynb #1f72f7fd
+# %% ../nbs/06_training.ipynb #71b2490d
 def train_epoch(
     state:TrainState,
     bar:tqdm, # Advanced by one per step
@@ -65,16 +74,17 @@ def train_epoch(
     "One pass over the unlabeled images; `FloatingPointError` when a loss is no longer finite."
     c, images, targets, n = state.config, state.data.train_images, state.data.train_targets, state.epoch_steps
     labeled = shuffled_batches(state.split.labeled, n, c.labeled_batch_size, state.rng)
-    unlabeled, matched = [shuffled_batches(state.split.unlabeled, n, c.batch_size, state.rng) for _ in range(2)]
+    source = state.split.unlabeled if c.uses_unlabeled else state.split.labeled
+    unlabeled, matched = [shuffled_batches(source, n, c.batch_size, state.rng) for _ in range(2)]
     totals = {}
     for i in range(n):
         set_learning_rates(state, (state.epoch + i / n) / c.epochs)
         losses = discriminator_step(state, images[labeled[i]], targets[labeled[i]], images[unlabeled[i]])
         if state.generator is not None: losses |= generator_step(state, images[matched[i]])
-        totals = {name: totals.get(name, 0) + loss for name, loss in losses.items()}
+        for name, loss in losses.items(): totals.setdefault(name, []).append(loss)
         bar.update()
         if i % LOG_STEPS == 0: report(bar, {name: loss.item() for name, loss in losses.items()})
-    return report(bar, {name: total.item() / n for name, total in totals.items()})
+    return report(bar, {name: torch.stack(values).mean().item() for name, values in totals.items()})
 
 LOG_STEPS = 50 # Steps between two readings of the losses: each one waits for the device
 
@@ -99,7 +109,7 @@ def report(
                                  "the last checkpoint is intact")
     return losses
 
-# %% ../nbs/06_training.ipynb #b2f3da9e
+# %% ../nbs/06_training.ipynb #4f2b3f9e
 def evaluate(
     model:nn.Module, # Classifier or discriminator
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
@@ -139,7 +149,7 @@ def _weights(state:TrainState) -> dict:
     networks = {"discriminator": state.average.module, "generator": state.generator}
     return {k: {n: t.detach().cpu().clone() for n, t in net.state_dict().items()} for k, net in networks.items() if net is not None}
 
-# %% ../nbs/06_training.ipynb #68c53a10
+# %% ../nbs/06_training.ipynb #07f87e77
 def train(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -150,6 +160,7 @@ def train(
 ) -> TrainState: # With `results` of the one reading of the test set
     "Train `config` to the end of its budget, or until patience runs out."
     folder = None if folder is None else open_folder(Path(folder), resume)
+    if tensorboard: check_tensorboard()
     with torch.random.fork_rng():
         state = start(config, data)
         if folder: open_run(state, folder)
@@ -168,13 +179,14 @@ def train(
     finish(state, folder)
     return state
 
-# %% ../nbs/06_training.ipynb #2925cf7e
+# %% ../nbs/06_training.ipynb #4886aa05
 def open_run(
     state:TrainState,
     folder:Path, # Run folder
 ) -> None:
     "Continue from the folder's checkpoint if there is one; record configuration, data and environment."
     if (folder / "last.pt").exists(): load_checkpoint(state, folder / "last.pt")
+    if not finished(state): (folder / "results.json").unlink(missing_ok=True) # they belong to a smaller budget
     d = state.data
     save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape), classes=list(d.classes)))
     save_json(folder / "environment.json", environment(state.device))
@@ -185,20 +197,20 @@ def record_epoch(
     tensorboard:bool, # Also write event files
 ) -> None:
     "Checkpoint, history and a strip of generated images after an epoch."
-    save_checkpoint(state, folder / "last.pt")
     if state.generator is not None and _is_kept(state.epoch, state.config.epochs):
         save_samples(state, folder / "samples")
     def write(path:Path) -> None:
         with open(path, "w", newline="") as f:
-            writer = csv.DictWriter(f, state.history[-1])
+            writer = csv.DictWriter(f, dict.fromkeys(k for row in state.history for k in row))
             writer.writeheader()
             writer.writerows(state.history)
     write_atomically(folder / "history.csv", write)
     if tensorboard: write_events(state, folder)
+    save_checkpoint(state, folder / "last.pt") # last: a kill before it repeats the epoch, and with it the files above
 
 def _is_kept(epoch:int, epochs:int) -> bool:
-    "Whether samples of this epoch are kept: the last one and about nine before it, evenly spaced."
-    return epoch == epochs or epoch % max(1, epochs // 9) == 0
+    "Whether samples of this epoch are kept: ten epochs, evenly spaced, the last one among them; all if there are fewer."
+    return 10 * epoch // epochs > 10 * (epoch - 1) // epochs
 
 SAMPLE_LATENT_SEED = 0 # Seed of the ten latent vectors drawn at each kept epoch
 
@@ -214,19 +226,22 @@ def save_samples(
     state.generator.train()
     write_atomically(folder / f"epoch_{state.epoch:04d}.png", lambda p: image_grid(images, 10).save(p, format="png"))
 
-# %% ../nbs/06_training.ipynb #a8365fba
+# %% ../nbs/06_training.ipynb #73a6e14e
+def check_tensorboard() -> None:
+    "Raise `ValueError` unless TensorBoard is installed."
+    if find_spec("tensorboard") is None: raise ValueError("TensorBoard is not installed: pip install tensorboard")
+
 def write_events(
     state:TrainState,
     folder:Path, # Run folder; events go to its subfolder `tensorboard`
 ) -> None:
     "Append the last epoch's numbers to TensorBoard event files."
-    try: from torch.utils.tensorboard import SummaryWriter
-    except ImportError: raise ValueError("TensorBoard is not installed: pip install tensorboard") from None
+    from torch.utils.tensorboard import SummaryWriter # needs the optional package
     row = state.history[-1]
     with SummaryWriter(folder / "tensorboard") as writer:
         for name in row.keys() - {"epoch", "step"}: writer.add_scalar(name, row[name], row["step"])
 
-# %% ../nbs/06_training.ipynb #999e9daa
+# %% ../nbs/06_training.ipynb #2086eedd
 def finish(
     state:TrainState, # After its last epoch
     folder:Path|None, # Run folder or None
@@ -244,10 +259,10 @@ def finish(
         labeled=state.split.labeled.tolist(), environment=environment(state.device))
     if folder is None: return
     for name, tensors in weights.items():
-        write_atomically(folder / f"best_{name}_{c.method}.pt", lambda p: torch.save(tensors, p))
+        save_tensors(folder / f"best_{name}_{c.method}.pt", tensors)
     save_json(folder / "results.json", state.results)
 
-# %% ../nbs/06_training.ipynb #883ea218
+# %% ../nbs/06_training.ipynb #f46d0ed1
 @dataclass(frozen=True)
 class TrainedModel:
     "The reported networks of a finished run, on the CPU and in evaluation mode."

@@ -1,10 +1,10 @@
-"Tests run without a display, on two threads, and never touch the user's cache."
+"Tests run without a display, on one thread, and never touch the user's cache."
 import os
 
 import pytest
 
 os.environ["MPLBACKEND"] = "Agg"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads are ten times slower on a busy machine
 
 

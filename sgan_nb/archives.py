@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SOURCES', 'data_root', 'ArchiveSource', 'read_stored', 'class_folders', 'read_folder']
 
-# %% ../nbs/00_archives.ipynb #8b5f7a0b
+# %% ../nbs/00_archives.ipynb #08f9be6d
 import os
 import socket
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from torchvision.datasets import CIFAR10, KMNIST, MNIST, SVHN, FashionMNIST
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 from torchvision.datasets.utils import check_integrity, download_url, extract_archive
 
-# %% ../nbs/00_archives.ipynb #5ee31d60
+# %% ../nbs/00_archives.ipynb #929bfda3
 def _cache_folder() -> Path:
     "The user's folder for files that can be had again."
     return Path(user_cache_dir("sgan_nb", appauthor=False))
@@ -37,7 +37,7 @@ def data_root(
     "Folder that holds the archives of the data sets."
     return Path(root or os.environ.get("SGAN_DATA") or _cache_folder()).expanduser()
 
-# %% ../nbs/00_archives.ipynb #41374a42
+# %% ../nbs/00_archives.ipynb #2edfd6dd
 @dataclass(frozen=True)
 class ArchiveSource:
     "What torchvision knows of a stored set, in one form for all of them."
@@ -54,7 +54,7 @@ def _idx_source(dataset:type, classes:tuple[str, ...]) -> ArchiveSource:
     return ArchiveSource(dataset, ({"train": True}, {"train": False}), f"{dataset.__name__}/raw", archives,
                          {file.removesuffix(".gz"): None for file, _, _ in archives}, classes)
 
-# %% ../nbs/00_archives.ipynb #5f07d48c
+# %% ../nbs/00_archives.ipynb #10eb8fef
 _DIGITS = tuple("0123456789")
 _SVHN = {file: (md5, (address,)) for address, file, md5 in (SVHN.split_list["train"], SVHN.split_list["test"])}
 SOURCES:dict[str, ArchiveSource] = {
@@ -71,7 +71,7 @@ SOURCES:dict[str, ArchiveSource] = {
         {file: md5 for file, (md5, _) in _SVHN.items()}, _DIGITS),
 } # Stored sets by name
 
-# %% ../nbs/00_archives.ipynb #1b9b0d1b
+# %% ../nbs/00_archives.ipynb #87789789
 def _check_whole(path:Path, md5:str|None):
     "Raise `ValueError` naming a file that differs from its md5 or, an idx file without one, from its stated size."
     if md5 is not None:
@@ -84,7 +84,7 @@ def _check_whole(path:Path, md5:str|None):
     if not whole:
         raise ValueError(f"{path} is broken (truncated or altered): delete it and run again")
 
-# %% ../nbs/00_archives.ipynb #386807f7
+# %% ../nbs/00_archives.ipynb #01681676
 def _answers(address:str, seconds:float=4) -> bool:
     "Whether a server answers for this address in time, name look-up included."
     answers = []
@@ -99,7 +99,7 @@ def _answers(address:str, seconds:float=4) -> bool:
     thread.join(seconds)
     return bool(answers)
 
-# %% ../nbs/00_archives.ipynb #098602f5
+# %% ../nbs/00_archives.ipynb #f25deb82
 def _download(name:str, archives:list[tuple], folder:Path, advice:str):
     "Download from the first mirror that has all archives; `ConnectionError` ending in `advice` if there is none."
     reasons, timeout = [], socket.getdefaulttimeout()
@@ -118,7 +118,7 @@ def _download(name:str, archives:list[tuple], folder:Path, advice:str):
             socket.setdefaulttimeout(timeout)
     raise ConnectionError(f"{name} could not be downloaded ({'; '.join(reasons)}): {advice}")
 
-# %% ../nbs/00_archives.ipynb #4a873dc2
+# %% ../nbs/00_archives.ipynb #4d41c745
 def _is_writable(folder:Path) -> bool:
     "Whether files may be made in a folder that may not exist yet."
     while not folder.exists():
@@ -132,7 +132,7 @@ def _move_files(source:Path, target:Path):
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, place)
 
-# %% ../nbs/00_archives.ipynb #b7a87569
+# %% ../nbs/00_archives.ipynb #244f76de
 def _unpack(name:str, source:ArchiveSource, places:list[Path], download:bool):
     "Unpack into the last place, having checked each archive; `FileNotFoundError`, `ConnectionError` or `ValueError`."
     folders = [place / source.folder for place in places]
@@ -165,7 +165,7 @@ def _provide(name:str, source:ArchiveSource, root:Path, download:bool) -> Path:
     for file, md5 in source.unpacked.items(): _check_whole(place / source.folder / file, md5)
     return place
 
-# %% ../nbs/00_archives.ipynb #c40ac4b3
+# %% ../nbs/00_archives.ipynb #9a4c58d2
 def read_stored(
     name:str, # For messages
     source:ArchiveSource, # Its files, such as SOURCES["mnist"]
@@ -182,7 +182,7 @@ def read_stored(
         tensors += [images, torch.as_tensor(read.labels if hasattr(read, "labels") else read.targets)]
     return tensors
 
-# %% ../nbs/00_archives.ipynb #8aec2109
+# %% ../nbs/00_archives.ipynb #9454c143
 def class_folders(
     folder:Path, # Holds one folder a class; those with a leading dot do not count
 ) -> tuple[str, ...]: # Two or more, sorted
@@ -194,7 +194,7 @@ def class_folders(
                                 f"found {f'only {classes[0]}/' if classes else 'no class folder'}")
     return classes
 
-# %% ../nbs/00_archives.ipynb #f4b4ee39
+# %% ../nbs/00_archives.ipynb #c2fb68df
 def read_folder(
     folder:Path, # Pictures as folder/<class>/*
     classes:tuple[str, ...], # Names of its K classes, in the order of the targets

@@ -6,7 +6,7 @@
 __all__ = ['command', 'add_settings', 'settings', 'train_command', 'print_files', 'evaluate_command', 'predict_command',
            'find_pictures', 'generate_command', 'benchmark_command']
 
-# %% ../nbs/12_commands.ipynb #2726457c
+# %% ../nbs/12_commands.ipynb #1d94018e
 import json, sys, warnings
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
 from .benchmark import ensemble, format_table, grid, run_grid, summarize
 
-# %% ../nbs/12_commands.ipynb #250f8c02
+# %% ../nbs/12_commands.ipynb #2c03b2f9
 def command(
     function:Callable, # Takes a list of arguments, None for those of the process
 ) -> Callable: # The same, returning an exit code
@@ -45,7 +45,7 @@ def _fail(message:str, code:int) -> int:
     print(message, file=sys.stderr)
     return code
 
-# %% ../nbs/12_commands.ipynb #fb9665cc
+# %% ../nbs/12_commands.ipynb #281f4d02
 def add_settings(
     parser:ArgumentParser, # Gets one option per field of `TrainConfig`, except the method
     skip:tuple=("method",), # Fields without an option
@@ -64,7 +64,7 @@ def settings(
     "Settings given on the command line."
     return {f.name: getattr(options, f.name) for f in fields(TrainConfig) if f.name != "method" and hasattr(options, f.name)}
 
-# %% ../nbs/12_commands.ipynb #7d1f8c30
+# %% ../nbs/12_commands.ipynb #407dba82
 @command
 def train_command(arguments:list|None=None) -> None:
     "sgan_train: train one method on one draw of labels."
@@ -92,7 +92,7 @@ def print_files(
     "Paths of the files below a folder, without checkpoints to resume from."
     print("\n".join(["", *(f"  {f}" for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "last.pt" and f.suffix != ".pdf")]))
 
-# %% ../nbs/12_commands.ipynb #295229f6
+# %% ../nbs/12_commands.ipynb #eeac9d57
 @command
 def evaluate_command(arguments:list|None=None) -> None:
     "sgan_evaluate: a trained run on the test set of a data set."
@@ -116,7 +116,7 @@ def evaluate_command(arguments:list|None=None) -> None:
         folder = options.run if options.run.is_dir() else options.run.parent
         print("\n".join(["", *(f"  {f}" for f in write_figures(folder, data, options.figures))]))
 
-# %% ../nbs/12_commands.ipynb #35d819fc
+# %% ../nbs/12_commands.ipynb #42a1e5e8
 @command
 def predict_command(arguments:list|None=None) -> None:
     "sgan_predict: class, probabilities and p(fake) of pictures."
@@ -143,7 +143,7 @@ def find_pictures(
         files += found
     return files
 
-# %% ../nbs/12_commands.ipynb #3eb66ff0
+# %% ../nbs/12_commands.ipynb #6170607e
 @command
 def generate_command(arguments:list|None=None) -> None:
     "sgan_generate: a sheet of generated images."
@@ -157,7 +157,7 @@ def generate_command(arguments:list|None=None) -> None:
     image_grid(draw_images(load_run(options.run), options.n, options.seed), options.columns).save(options.out)
     print(options.out)
 
-# %% ../nbs/12_commands.ipynb #4c83011e
+# %% ../nbs/12_commands.ipynb #d6e7b996
 @command
 def benchmark_command(arguments:list|None=None) -> None:
     "sgan_benchmark: a grid of methods, data sets, label counts and draws, and its table."

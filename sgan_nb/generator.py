@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['GENERATORS', 'sample_latent', 'ConvGenerator', 'MLPGenerator']
 
-# %% ../nbs/03_generator.ipynb #d18472b9
+# %% ../nbs/03_generator.ipynb #fb9de4f0
 from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-# %% ../nbs/03_generator.ipynb #1c53611e
+# %% ../nbs/03_generator.ipynb #250cac2f
 def sample_latent(
     n:int, # Number of vectors
     size:int, # Dimension d
@@ -20,7 +20,7 @@ def sample_latent(
     "Latent vectors, uniform in each coordinate (Salimans et al. 2016, MNIST code)."
     return torch.rand(n, size, generator=rng, device=rng.device)
 
-# %% ../nbs/03_generator.ipynb #66d588dc
+# %% ../nbs/03_generator.ipynb #38cf9aa4
 class ConvGenerator(nn.Module):
     "Linear to width x H/4 x W/4, two transposed convolutions, batch normalization, tanh."
     def __init__(self,
@@ -40,7 +40,7 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z:Tensor) -> Tensor: return self.upsample(self.project(z))
 
-# %% ../nbs/03_generator.ipynb #0f593e30
+# %% ../nbs/03_generator.ipynb #0a9954ea
 class MLPGenerator(nn.Module):
     "500-500 softplus MLP with batch normalization without gain, weight-normalized output (Salimans et al. 2016, MNIST code)."
     def __init__(self,
@@ -57,5 +57,5 @@ class MLPGenerator(nn.Module):
 
     def forward(self, z:Tensor) -> Tensor: return torch.tanh(self.output(self.hidden(z)) / 2)
 
-# %% ../nbs/03_generator.ipynb #a6207f51
+# %% ../nbs/03_generator.ipynb #4aebb905
 GENERATORS = {"conv": ConvGenerator, "conv-small": partial(ConvGenerator, width=64), "mlp": MLPGenerator}

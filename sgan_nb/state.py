@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TrainState', 'use_device', 'use_bfloat16', 'average_weights', 'start', 'build_networks']
 
-# %% ../nbs/06_state.ipynb #1336b93b
+# %% ../nbs/06_state.ipynb #dec07b7e
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import torch
@@ -16,8 +16,9 @@ from .labels import choose_labels
 from .discriminator import DISCRIMINATORS, initialize_from_data
 from .generator import GENERATORS
 from .config import TrainConfig
+from .runs import environment
 
-# %% ../nbs/06_state.ipynb #3450911d
+# %% ../nbs/06_state.ipynb #d1c46d49
 @dataclass
 class TrainState:
     "Networks, optimizers, random source and records of a run; built by `start`."
@@ -29,6 +30,7 @@ class TrainState:
     generator:nn.Module | None # In training mode; None without a GAN
     optimizers:dict # "discriminator" and, if there is a generator, "generator"
     rng:torch.Generator # Batches and latent vectors
+    environment:dict = field(default_factory=dict) # Versions, hardware and commit at the start
     epoch:int = 0 # Completed epochs
     progress:float = 0.0 # Fraction of the budget used, in [0, 1)
     seconds:float = 0.0 # Training time so far, over all resumed parts
@@ -49,7 +51,7 @@ class TrainState:
         "Context in which the networks run in the configured precision."
         return torch.autocast(self.device.type, torch.bfloat16, enabled=use_bfloat16(self.config.precision, self.device))
 
-# %% ../nbs/06_state.ipynb #479cf397
+# %% ../nbs/06_state.ipynb #510f3e3b
 def use_device(
     name:str, # auto, cpu, cuda, cuda:1, mps, ...
 ) -> torch.device:
@@ -69,7 +71,7 @@ def use_bfloat16(
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
-# %% ../nbs/06_state.ipynb #110a4f8f
+# %% ../nbs/06_state.ipynb #19620e1d
 def average_weights(
     decay:float, # beta, the final decay per step
 ) -> Callable: # Function for `AveragedModel(multi_avg_fn=...)`
@@ -80,7 +82,7 @@ def average_weights(
         for a, c in zip(averaged, current): a.lerp_(c, weight.to(a.dtype)) if a.is_floating_point() else a.copy_(c)
     return update
 
-# %% ../nbs/06_state.ipynb #15a7addd
+# %% ../nbs/06_state.ipynb #6a449171
 def start(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -99,7 +101,7 @@ def start(
         generator = generator.to(device, memory_format=torch.channels_last).train()
         optimizers["generator"] = _adam(generator, config.generator_learning_rate, config)
     average = AveragedModel(discriminator, multi_avg_fn=average_weights(config.average_decay), use_buffers=True)
-    return TrainState(config, data, split, discriminator, average, generator, optimizers, rng)
+    return TrainState(config, data, split, discriminator, average, generator, optimizers, rng, environment(device))
 
 def build_networks(
     config:TrainConfig, # Names the networks

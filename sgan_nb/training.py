@@ -7,7 +7,7 @@ __all__ = ['LOG_STEPS', 'SAMPLE_LATENT_SEED', 'save_checkpoint', 'load_checkpoin
            'evaluate', 'measure', 'keep_best', 'finished', 'train', 'open_run', 'record_epoch', 'save_samples',
            'check_tensorboard', 'write_events', 'finish', 'TrainedModel', 'load_run']
 
-# %% ../nbs/06_training.ipynb #a79d8810
+# %% ../nbs/06_training.ipynb #9267a13d
 import csv, json, time
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -19,11 +19,11 @@ from .data import ImageData, image_grid, shuffled_batches
 from .baseline import accuracy, predict
 from .generator import sample_latent
 from .config import TrainConfig
-from .runs import environment, open_folder, read_tensors, save_json, save_tensors, write_atomically
+from .runs import open_folder, read_tensors, save_json, save_tensors, write_atomically
 from .state import TrainState, build_networks, start
 from .steps import discriminator_step, generator_step
 
-# %% ../nbs/06_training.ipynb #64f6bb12
+# %% ../nbs/06_training.ipynb #e642b97f
 def save_checkpoint(
     state:TrainState,
     path:Path, # File to create or replace
@@ -66,7 +66,7 @@ def _networks(state:TrainState) -> dict:
     networks = dict(discriminator=state.discriminator, average=state.average, generator=state.generator)
     return {name: network for name, network in networks.items() if network is not None}
 
-# %% ../nbs/06_training.ipynb #71b2490d
+# %% ../nbs/06_training.ipynb #e68202f8
 def train_epoch(
     state:TrainState,
     bar:tqdm, # Advanced by one per step
@@ -109,7 +109,7 @@ def report(
                                  "the last checkpoint is intact")
     return losses
 
-# %% ../nbs/06_training.ipynb #4f2b3f9e
+# %% ../nbs/06_training.ipynb #2d441447
 def evaluate(
     model:nn.Module, # Classifier or discriminator
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
@@ -149,7 +149,7 @@ def _weights(state:TrainState) -> dict:
     networks = {"discriminator": state.average.module, "generator": state.generator}
     return {k: {n: t.detach().cpu().clone() for n, t in net.state_dict().items()} for k, net in networks.items() if net is not None}
 
-# %% ../nbs/06_training.ipynb #07f87e77
+# %% ../nbs/06_training.ipynb #32bceb17
 def train(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -179,7 +179,7 @@ def train(
     finish(state, folder)
     return state
 
-# %% ../nbs/06_training.ipynb #4886aa05
+# %% ../nbs/06_training.ipynb #a0140472
 def open_run(
     state:TrainState,
     folder:Path, # Run folder
@@ -189,7 +189,7 @@ def open_run(
     if not finished(state): (folder / "results.json").unlink(missing_ok=True) # they belong to a smaller budget
     d = state.data
     save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape), classes=list(d.classes)))
-    save_json(folder / "environment.json", environment(state.device))
+    save_json(folder / "environment.json", state.environment)
 
 def record_epoch(
     state:TrainState,
@@ -226,7 +226,7 @@ def save_samples(
     state.generator.train()
     write_atomically(folder / f"epoch_{state.epoch:04d}.png", lambda p: image_grid(images, 10).save(p, format="png"))
 
-# %% ../nbs/06_training.ipynb #73a6e14e
+# %% ../nbs/06_training.ipynb #44b10f3c
 def check_tensorboard() -> None:
     "Raise `ValueError` unless TensorBoard is installed."
     if find_spec("tensorboard") is None: raise ValueError("TensorBoard is not installed: pip install tensorboard")
@@ -241,7 +241,7 @@ def write_events(
     with SummaryWriter(folder / "tensorboard") as writer:
         for name in row.keys() - {"epoch", "step"}: writer.add_scalar(name, row[name], row["step"])
 
-# %% ../nbs/06_training.ipynb #2086eedd
+# %% ../nbs/06_training.ipynb #14dbeca8
 def finish(
     state:TrainState, # After its last epoch
     folder:Path|None, # Run folder or None
@@ -256,13 +256,13 @@ def finish(
         n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
         **evaluate(state.average.module, data.test_images, data.test_targets, data.n_classes),
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
-        labeled=state.split.labeled.tolist(), environment=environment(state.device))
+        labeled=state.split.labeled.tolist(), environment=state.environment)
     if folder is None: return
     for name, tensors in weights.items():
         save_tensors(folder / f"best_{name}_{c.method}.pt", tensors)
     save_json(folder / "results.json", state.results)
 
-# %% ../nbs/06_training.ipynb #f46d0ed1
+# %% ../nbs/06_training.ipynb #50cc7e83
 @dataclass(frozen=True)
 class TrainedModel:
     "The reported networks of a finished run, on the CPU and in evaluation mode."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['update', 'discriminator_step', 'supervised', 'consistency', 'augment', 'generate', 'generator_step']
 
-# %% ../nbs/06_steps.ipynb #bbf2fb17
+# %% ../nbs/06_steps.ipynb #4675c3af
 import torch
 from torch import Tensor, nn
 from .data import normalize
@@ -15,7 +15,7 @@ from .augmentation import AUGMENTATIONS
 from .consistency import annealed_supervised_loss, consistency_loss, ramp
 from .state import TrainState
 
-# %% ../nbs/06_steps.ipynb #206200ae
+# %% ../nbs/06_steps.ipynb #08cf0140
 def update(
     optimizer:torch.optim.Optimizer, # Its parameters are those that change
     loss:Tensor, # Scalar
@@ -27,7 +27,7 @@ def update(
     nn.utils.clip_grad_norm_(parameters, gradient_clip)
     optimizer.step()
 
-# %% ../nbs/06_steps.ipynb #fc5b3237
+# %% ../nbs/06_steps.ipynb #7774ee85
 def discriminator_step(
     state:TrainState,
     labeled:Tensor, # Labeled images, uint8 or [-1, 1], shape (N, C, H, W)
@@ -49,7 +49,7 @@ def discriminator_step(
     state.average.update_parameters(state.discriminator)
     return {name: loss.detach() for name, loss in losses.items()}
 
-# %% ../nbs/06_steps.ipynb #2edd021d
+# %% ../nbs/06_steps.ipynb #4cacbc75
 def supervised(
     state:TrainState,
     logits:Tensor, # Logits of labeled images, shape (N, K) or (N, K + 1)
@@ -84,7 +84,7 @@ def generate(
     "Images of the generator as it stands, from new latent vectors."
     with state.autocast(): return state.generator(sample_latent(n, state.config.latent_size, state.rng)).float()
 
-# %% ../nbs/06_steps.ipynb #418d5c06
+# %% ../nbs/06_steps.ipynb #3e326ecf
 def generator_step(
     state:TrainState,
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W), not those of the discriminator's step

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PUBLISHED', 'grid', 'cell_folder', 'run_cell', 'run_grid', 'ensemble', 'summarize', 'format_table', 'read_results']
 
-# %% ../nbs/08_benchmark.ipynb #d578a61d
+# %% ../nbs/08_benchmark.ipynb #dbf3a2b5
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -23,7 +23,7 @@ from .config import METHODS, TrainConfig
 from .training import load_run, train
 from .evaluation import write_figures
 
-# %% ../nbs/08_benchmark.ipynb #43ad0df1
+# %% ../nbs/08_benchmark.ipynb #f955513c
 def grid(
     methods:list, # Names from METHODS
     data:list, # Data set names
@@ -37,7 +37,7 @@ def grid(
     return [replace(METHODS[m], data=d, n_labels=n, draw=draw, seed=seed, **settings)
             for d in data for n in n_labels for draw in draws for seed in seeds for m in methods]
 
-# %% ../nbs/08_benchmark.ipynb #122a48b4
+# %% ../nbs/08_benchmark.ipynb #42caa893
 def cell_folder(
     config:TrainConfig,
     data_name:str, # Name of the data set as loaded: `auto` is not a place for results
@@ -92,7 +92,7 @@ def _loaded(data:str, image_size:int) -> ImageData:
     "Data set of a cell; the last two are kept in memory."
     return load_data(data, image_size=image_size or None)
 
-# %% ../nbs/08_benchmark.ipynb #8a6f634c
+# %% ../nbs/08_benchmark.ipynb #f466fee3
 def ensemble(
     results:list, # Results of runs, as `run_grid` returns them
     test_data:ImageData, # The data set of the runs
@@ -108,7 +108,7 @@ def ensemble(
                       "errors": round(len(test_data.test_targets) * (1 - percent / 100))})
     return voted
 
-# %% ../nbs/08_benchmark.ipynb #8b741ffd
+# %% ../nbs/08_benchmark.ipynb #20661d80
 PUBLISHED = { # (data, labels, method): test accuracy and source
     ("mnist", 100, "improved-gan"): "99.07 ± 0.07 (Salimans et al. 2016, n = 10)",
     ("mnist", 50, "improved-gan"): "97.79 ± 1.36 (Salimans et al. 2016, n = 10)",
@@ -142,7 +142,7 @@ def format_table(
                       "published (%)": PUBLISHED.get((r["data"], r["labeled"], r["method"]), "")} for r in rows],
                     headers="keys", tablefmt=style, disable_numparse=True)
 
-# %% ../nbs/08_benchmark.ipynb #0fb2f3af
+# %% ../nbs/08_benchmark.ipynb #1630a91f
 def read_results(
     folder:Path, # Searched with all its subfolders for results.json
 ) -> list: # Results of runs, in the order of METHODS within each data set and number of labels

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from .data import ImageData, image_grid, shuffled_batches
 from .baseline import accuracy, predict
 from .generator import sample_latent

@@ -8,7 +8,7 @@ __all__ = ['RANGES', 'METHODS', 'TrainConfig']
 # %% ../nbs/06_config.ipynb #4bcf3fc2
 from dataclasses import dataclass
 from .data import check_name
-from .discriminator import DISCRIMINATORS
+from .networks import DISCRIMINATORS
 from .generator import GENERATORS
 from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES
 from .augmentation import AUGMENTATIONS
@@ -27,18 +27,21 @@ class TrainConfig:
     n_validation:int = 0 # Validation images, the same number per class: extra labels, declared as such
     labeled_in_unlabeled:bool = False # Whether the labeled images also count as unlabeled ones
     image_size:int = 0 # Side in pixels to which images are resized; 0 keeps the data set's own
-    discriminator:str = "strided" # Discriminator: baseline, conv, strided, mlp, conv-128, simple-cnn or deep-cnn
-    generator:str = "conv-small" # Generator: conv, conv-small or mlp; none trains without a GAN
+    discriminator:str = "strided" # Discriminator: baseline, conv, strided, mlp, conv-128, simple-cnn, deep-cnn or resnet18
+    generator:str = "conv-small" # Generator: conv, conv-small, mlp or dcgan; none trains without a GAN
     unsupervised:str = "softmax" # Real/fake loss: softmax (K + 1 logits) or logsumexp (K logits)
     unsupervised_weight:float = 1.0 # Factor of the real/fake loss; 0.5 is that of the code of Salimans et al.
     generator_loss:str = "feature-matching" # Generator objective: feature-matching or non-saturating
+    pull_away_weight:float = 0.0 # Factor of the pull-away term on the generator's features; 0 is off
+    low_density_weight:float = 0.0 # Factor of the low-density term on generated images; 0 is off
+    entropy_weight:float = 0.0 # Factor of the conditional entropy of unlabeled images; 0 is off
     consistency_weight:float = 0.0 # Factor of the consistency loss between unlabeled images and their random views; 0 is off
     temperature:float = 0.4 # Sharpening of the consistency target; 1 none, 0 the most probable class (FixMatch)
     confidence:float = 0.8 # Smallest probability, before sharpening, at which an unlabeled image takes part in consistency
     ramp_start:float = 0.0 # Fraction of the budget after which consistency sets in
     ramp_end:float = 0.0 # Fraction of the budget after which it has its full weight
     annealing:str = "none" # Training signal annealing of the labeled images: none, linear, log or exp
-    augmentation:str = "affine" # Random views of all images the discriminator is trained on: none or affine
+    augmentation:str = "affine" # Random views of all images the discriminator is trained on: none, affine, or flip-affine (with mirror images)
     augmentation_strength:float = 1.0 # Factor on the ranges of the augmentation
     latent_size:int = 100 # Dimension of the latent vector
     leaky_slope:float = 0.2 # Slope of LeakyReLU for negative inputs, in [0, 1)
@@ -54,6 +57,7 @@ class TrainConfig:
     learning_rate:float = 2e-3 # Step size for the discriminator
     generator_learning_rate:float = 2e-3 # Adam's step size for the generator
     beta1:float = 0.5 # Adam's decay rate of the first moment, in [0, 1)
+    generator_beta1:float = 0.5 # The same for the generator
     beta2:float = 0.999 # Adam's decay rate of the second moment, in [0, 1)
     epsilon:float = 1e-8 # Adam's addend to the denominator
     decay_start:float = 0.5 # Fraction of the budget after which learning rates fall linearly to 0; 1 never
@@ -66,7 +70,7 @@ class TrainConfig:
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
 
     @property
-    def uses_unlabeled(self) -> bool: return self.generator != "none" or self.consistency_weight > 0
+    def uses_unlabeled(self) -> bool: return self.generator != "none" or self.consistency_weight > 0 or self.entropy_weight > 0
 
     def __post_init__(self):
         for name, choices in {"discriminator": DISCRIMINATORS, "generator": [*GENERATORS, "none"], "unsupervised": UNSUPERVISED_LOSSES,
@@ -80,6 +84,8 @@ class TrainConfig:
                     raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value}")
         if self.consistency_weight and self.augmentation == "none":
             raise ValueError("consistency_weight needs an augmentation: without one there is nothing to be consistent with")
+        if self.generator == "none" and (self.pull_away_weight or self.low_density_weight):
+            raise ValueError("pull_away_weight and low_density_weight need a generator")
         if self.ramp_end < self.ramp_start: raise ValueError(f"ramp_end must not be before ramp_start, got {self.ramp_end} and {self.ramp_start}")
         if self.select == "validation" and not self.n_validation:
             raise ValueError("select = validation needs n_validation > 0")
@@ -90,31 +96,39 @@ class TrainConfig:
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
-    (0, _INF, ("draw", "seed", "n_validation", "image_size", "unsupervised_weight", "consistency_weight", "temperature", "weight_decay",
+    (0, _INF, ("draw", "seed", "n_validation", "image_size", "unsupervised_weight", "pull_away_weight", "low_density_weight",
+               "entropy_weight", "consistency_weight", "temperature", "weight_decay",
                "augmentation_strength", "input_noise", "hidden_noise",
                "epoch_steps", "patience")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon", "gradient_clip")),
-    (0, 1, ("leaky_slope", "dropout", "beta1", "beta2", "average_decay", "confidence")),
+    (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence")),
     (0, 1.001, ("decay_start", "ramp_start", "ramp_end"))]
 
 # %% ../nbs/06_config.ipynb #e58788c9
 _NO_GAN = dict(generator="none", input_noise=0.0)
+_IMPROVED_GAN = dict(discriminator="mlp", generator="mlp", unsupervised="logsumexp", unsupervised_weight=0.5, augmentation="none",
+                     leaky_slope=0.0, dropout=0.0, input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100, learning_rate=3e-3,
+                     epsilon=1e-4, average_decay=0.9999, epochs=300, labeled_in_unlabeled=True)
+_PETROVA = dict(discriminator="resnet18", unsupervised="logsumexp", dropout=0.0, input_noise=0.0, learning_rate=2e-4, batch_size=32,
+                labeled_batch_size=32, epochs=20, epoch_steps=50)
 _CONSISTENCY = dict(**_NO_GAN, consistency_weight=1.0, batch_size=200, labeled_batch_size=50, epochs=4, beta1=0.9)
 METHODS = {config.method: config for config in (
     TrainConfig("baseline", **_NO_GAN, discriminator="baseline", augmentation="none", learning_rate=1e-3, beta1=0.9, epochs=20,
                 epoch_steps=25, average_decay=0.98),
-    TrainConfig("augmented", generator="none", epochs=10, epoch_steps=300),
+    TrainConfig("augmented", generator="none", epochs=10, epoch_steps=599),
     TrainConfig("sgan"),
     TrainConfig("sgan-plain", augmentation="none"),
     TrainConfig("sgan-conv", discriminator="conv", generator="conv", augmentation="none", dropout=0.0, input_noise=0.0,
                 learning_rate=2e-4, generator_learning_rate=2e-4, labeled_batch_size=100, epochs=50),
-    TrainConfig("improved-gan", discriminator="mlp", generator="mlp", unsupervised="logsumexp", unsupervised_weight=0.5,
-                augmentation="none", leaky_slope=0.0, dropout=0.0, input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100,
-                learning_rate=3e-3, generator_learning_rate=3e-3, epsilon=1e-4, decay_start=1.0, average_decay=0.9999,
-                epochs=300, labeled_in_unlabeled=True),
+    TrainConfig("improved-gan", **_IMPROVED_GAN, generator_learning_rate=3e-3, decay_start=1.0),
+    TrainConfig("complement", **_IMPROVED_GAN, low_density_weight=1e-4, generator_learning_rate=1e-3, generator_beta1=0.0, beta2=0.9999,
+                decay_start=2 / 3),
     TrainConfig("odena", discriminator="conv-128", generator="conv", unsupervised="logsumexp", unsupervised_weight=0.5,
                 generator_loss="non-saturating", augmentation="none", dropout=0.4, input_noise=0.0, learning_rate=2e-4,
                 generator_learning_rate=2e-4, labeled_batch_size=100),
+    TrainConfig("petrova", **_PETROVA, generator="dcgan", unsupervised_weight=0.5, generator_loss="non-saturating",
+                generator_learning_rate=2e-4),
+    TrainConfig("petrova-supervised", **_PETROVA, generator="none"),
     TrainConfig("uda", **_CONSISTENCY, discriminator="deep-cnn", dropout=0.4, learning_rate=1e-3),
     TrainConfig("uda-simple", **_CONSISTENCY, discriminator="simple-cnn", dropout=0.5, learning_rate=1e-3),
     TrainConfig("fixmatch", **_CONSISTENCY, discriminator="deep-cnn", dropout=0.4, learning_rate=1e-3, temperature=0.0, confidence=0.95),

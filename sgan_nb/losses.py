@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['GENERATOR_LOSSES', 'UNSUPERVISED_LOSSES', 'supervised_loss', 'unsupervised_loss_softmax',
-           'unsupervised_loss_logsumexp', 'feature_matching_loss', 'non_saturating_loss', 'match_features',
-           'fool_discriminator']
+           'unsupervised_loss_logsumexp', 'feature_matching_loss', 'non_saturating_loss', 'pull_away_loss',
+           'low_density_loss', 'entropy_loss', 'match_features', 'fool_discriminator']
 
 # %% ../nbs/04_losses.ipynb #f9e8211e
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from .discriminator import real_log_odds
+from .baseline import ClassifierOutput
+from .discriminator import class_log_probabilities, real_log_odds
 
 # %% ../nbs/04_losses.ipynb #369d0b6b
 def supervised_loss(
@@ -67,24 +68,51 @@ def non_saturating_loss(
     return F.softplus(-log_odds_fake).mean()
 
 # %% ../nbs/04_losses.ipynb #2e3d8811
+def pull_away_loss(
+    features:Tensor, # Discriminator features of generated images, shape (N, n), N > 1
+) -> Tensor: # Scalar in [0, 1]
+    "Mean squared cosine between the features of different images (Zhao et al. 2017, Sec. 2.4)."
+    if features.ndim != 2 or len(features) < 2: raise ValueError(f"expected features (N, n) with N > 1, got {tuple(features.shape)}")
+    n, unit = len(features), F.normalize(features, dim=1)
+    return ((unit @ unit.T).square().sum() - unit.square().sum(1).square().sum()) / (n * (n - 1))
+
+# %% ../nbs/04_losses.ipynb #db5c9063
+def low_density_loss(
+    log_density:Tensor, # log p of generated images in nats, shape (M,)
+    threshold:float, # log epsilon, in nats
+) -> Tensor: # Scalar in nats, >= 0
+    "E max(log p - log epsilon, 0): the gradient of Dai et al. (2017, Eq. 4), and 0 where nothing is to be done."
+    if log_density.ndim != 1: raise ValueError(f"expected log densities of shape (M,), got {tuple(log_density.shape)}")
+    return (log_density - threshold).clamp_min(0).mean()
+
+# %% ../nbs/04_losses.ipynb #c7303227
+def entropy_loss(
+    logits_unlabeled:Tensor, # Logits of unlabeled images, shape (N, K) or (N, K + 1)
+    n_classes:int, # K
+) -> Tensor: # Scalar in nats, in [0, log K]
+    "Mean entropy of the class probabilities, given that the images are real (Dai et al. 2017, Eq. 6)."
+    log_p = class_log_probabilities(logits_unlabeled, n_classes)
+    return -(log_p.exp() * log_p).sum(1).mean()
+
+# %% ../nbs/04_losses.ipynb #f0c1136b
 def match_features(
     discriminator:nn.Module, # Discriminator, in training mode
     unlabeled:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W)
-    fake:Tensor, # Generated images in [-1, 1], shape (M, C, H, W), with gradient
+    fake:ClassifierOutput, # The discriminator's output for M generated images, with gradient
     n_classes:int, # K
 ) -> Tensor: # Scalar >= 0
     "Feature matching (Salimans et al. 2016, Sec. 3.1)."
     with torch.no_grad(): real_features = discriminator(unlabeled).features
-    return feature_matching_loss(real_features.float(), discriminator(fake).features.float())
+    return feature_matching_loss(real_features.float(), fake.features.float())
 
 def fool_discriminator(
-    discriminator:nn.Module, # Discriminator, in training mode
+    discriminator:nn.Module, # Ignored
     unlabeled:Tensor, # Ignored
-    fake:Tensor, # Generated images in [-1, 1], shape (M, C, H, W), with gradient
+    fake:ClassifierOutput, # The discriminator's output for M generated images, with gradient
     n_classes:int, # K
 ) -> Tensor: # Scalar in nats, >= 0
     "Non-saturating loss (Goodfellow et al. 2014, Sec. 3)."
-    return non_saturating_loss(real_log_odds(discriminator(fake).logits.float(), n_classes))
+    return non_saturating_loss(real_log_odds(fake.logits.float(), n_classes))
 
 GENERATOR_LOSSES = {"feature-matching": match_features, "non-saturating": fool_discriminator}
 

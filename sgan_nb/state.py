@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from .data import ImageData, Split, load_data, normalize
 from .labels import choose_labels
-from .discriminator import DISCRIMINATORS, initialize_from_data
+from .discriminator import initialize_from_data
+from .networks import DISCRIMINATORS
 from .generator import GENERATORS
+from .density import Density, fit_density
 from .config import TrainConfig
 from .runs import environment
 
@@ -30,6 +32,7 @@ class TrainState:
     generator:nn.Module | None # In training mode; None without a GAN
     optimizers:dict # "discriminator" and, if there is a generator, "generator"
     rng:torch.Generator # Batches and latent vectors
+    density:Density | None = None # Of the unlabeled images, for the low-density term
     environment:dict = field(default_factory=dict) # Versions, hardware and commit at the start
     epoch:int = 0 # Completed epochs
     progress:float = 0.0 # Fraction of the budget used, in [0, 1)
@@ -99,9 +102,10 @@ def start(
     optimizers = {"discriminator": _optimizer(discriminator, config)}
     if generator is not None:
         generator = generator.to(device, memory_format=torch.channels_last).train()
-        optimizers["generator"] = _adam(generator, config.generator_learning_rate, config)
+        optimizers["generator"] = _adam(generator, config.generator_learning_rate, config.generator_beta1, config)
     average = AveragedModel(discriminator, multi_avg_fn=average_weights(config.average_decay), use_buffers=True)
-    return TrainState(config, data, split, discriminator, average, generator, optimizers, rng, environment(device))
+    density = fit_density(data.train_images[split.unlabeled], config.seed).to(device) if config.low_density_weight else None
+    return TrainState(config, data, split, discriminator, average, generator, optimizers, rng, density, environment(device))
 
 def build_networks(
     config:TrainConfig, # Names the networks
@@ -117,12 +121,12 @@ def build_networks(
 
 def _optimizer(network:nn.Module, config:TrainConfig) -> torch.optim.Optimizer:
     "Optimizer of the discriminator."
-    if config.optimizer == "adam": return _adam(network, config.learning_rate, config, config.weight_decay)
+    if config.optimizer == "adam": return _adam(network, config.learning_rate, config.beta1, config, config.weight_decay)
     return torch.optim.SGD(_trainable(network), config.learning_rate, momentum=0.9, nesterov=True, weight_decay=config.weight_decay, fused=True)
 
-def _adam(network:nn.Module, learning_rate:float, config:TrainConfig, weight_decay:float=0.0) -> torch.optim.Adam:
+def _adam(network:nn.Module, learning_rate:float, beta1:float, config:TrainConfig, weight_decay:float=0.0) -> torch.optim.Adam:
     "Adam over the trainable parameters, in one fused kernel."
-    return torch.optim.Adam(_trainable(network), learning_rate, (config.beta1, config.beta2), config.epsilon, weight_decay, fused=True)
+    return torch.optim.Adam(_trainable(network), learning_rate, (beta1, config.beta2), config.epsilon, weight_decay, fused=True)
 
 def _trainable(network:nn.Module) -> list:
     "Parameters that receive gradients."

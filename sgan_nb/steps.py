@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from .data import normalize
 from .generator import sample_latent
-from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, supervised_loss
+from .networks import logits_of_groups, untracked
+from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, entropy_loss, low_density_loss, pull_away_loss, supervised_loss
 from .augmentation import AUGMENTATIONS
 from .consistency import annealed_supervised_loss, consistency_loss, ramp
 from .state import TrainState
@@ -34,16 +35,19 @@ def discriminator_step(
     targets:Tensor, # Their classes, int64, shape (N,)
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W); ignored by methods that use none
 ) -> dict: # Named losses, detached scalars on the device
-    "Update the discriminator and its average on one batch: supervised + weighted real/fake and consistency losses."
+    "Update the discriminator and its average on one batch: supervised + weighted real/fake, entropy and consistency losses."
     c, groups = state.config, [normalize(labeled)]
     if c.uses_unlabeled: groups.append(normalize(unlabeled))
     if state.generator is not None:
         with torch.no_grad(): groups.append(generate(state, len(unlabeled)))
-    with state.autocast(): logits = state.discriminator(augment(state, torch.cat(groups))).logits.float()
-    on_labeled, *others = logits.split([len(g) for g in groups])
+    views = augment(state, torch.cat(groups)).split([len(g) for g in groups])
+    real, fake = (views[:-1], views[-1]) if state.generator is not None else (views, None)
+    with state.autocast(): on_labeled, *others = logits_of_groups(state.discriminator, list(real), fake)
     losses = {"supervised": supervised(state, on_labeled, targets)}
-    weights = {"supervised": 1.0, "unsupervised": c.unsupervised_weight, "consistency": c.consistency_weight * ramp(state.progress, c.ramp_start, c.ramp_end)}
+    weights = {"supervised": 1.0, "unsupervised": c.unsupervised_weight, "entropy": c.entropy_weight,
+               "consistency": c.consistency_weight * ramp(state.progress, c.ramp_start, c.ramp_end)}
     if state.generator is not None: losses["unsupervised"] = UNSUPERVISED_LOSSES[c.unsupervised](*others)
+    if weights["entropy"]: losses["entropy"] = entropy_loss(others[0], state.data.n_classes)
     if weights["consistency"]: losses["consistency"] = consistency(state, groups[1], others[0])
     update(state.optimizers["discriminator"], sum(weights[name] * loss for name, loss in losses.items()), c.gradient_clip)
     state.average.update_parameters(state.discriminator)
@@ -88,9 +92,14 @@ def generate(
 def generator_step(
     state:TrainState,
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W), not those of the discriminator's step
-) -> dict: # The loss, a detached scalar on the device, by its name
-    "Update the generator through the discriminator, which stays as it is."
-    real, fake = augment(state, normalize(unlabeled)), augment(state, generate(state, len(unlabeled)))
-    with state.autocast(): loss = GENERATOR_LOSSES[state.config.generator_loss](state.discriminator, real, fake, state.data.n_classes)
-    update(state.optimizers["generator"], loss, state.config.gradient_clip)
-    return {"generator": loss.detach()}
+) -> dict: # Named losses, detached scalars on the device
+    "Update the generator through the discriminator, which stays as it is, statistics of batch normalization included."
+    c, real, images = state.config, augment(state, normalize(unlabeled)), generate(state, len(unlabeled))
+    with state.autocast(), untracked(state.discriminator):
+        fake = state.discriminator(augment(state, images))
+        losses = {"generator": GENERATOR_LOSSES[c.generator_loss](state.discriminator, real, fake, state.data.n_classes)}
+    weights = {"generator": 1.0, "pull_away": c.pull_away_weight, "low_density": c.low_density_weight}
+    if c.pull_away_weight: losses["pull_away"] = pull_away_loss(fake.features.float())
+    if c.low_density_weight: losses["low_density"] = low_density_loss(state.density(images), state.density.threshold)
+    update(state.optimizers["generator"], sum(weights[name] * loss for name, loss in losses.items()), c.gradient_clip)
+    return {name: loss.detach() for name, loss in losses.items()}

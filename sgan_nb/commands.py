@@ -23,7 +23,8 @@ from .baseline import predict
 from .config import METHODS, TrainConfig
 from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
-from .benchmark import ensemble, format_table, grid, run_grid, summarize
+from .benchmark import ensemble, grid, run_grid
+from .tables import format_table, summarize
 
 # %% ../nbs/12_commands.ipynb #2c03b2f9
 def command(

@@ -27,8 +27,8 @@ class TrainConfig:
     n_validation:int = 0 # Validation images, the same number per class: extra labels, declared as such
     labeled_in_unlabeled:bool = False # Whether the labeled images also count as unlabeled ones
     image_size:int = 0 # Side in pixels to which images are resized; 0 keeps the data set's own
-    discriminator:str = "strided" # Discriminator: baseline, conv, strided, mlp, conv-128, simple-cnn, deep-cnn or resnet18
-    generator:str = "conv-small" # Generator: conv, conv-small, mlp or dcgan; none trains without a GAN
+    discriminator:str = "strided" # Discriminator: baseline, conv, strided, mlp, conv-128, simple-cnn, deep-cnn, resnet18 or mlp-small
+    generator:str = "conv-small" # Generator: conv, conv-small, mlp, mlp-small or dcgan; none trains without a GAN
     unsupervised:str = "softmax" # Real/fake loss: softmax (K + 1 logits) or logsumexp (K logits)
     unsupervised_weight:float = 1.0 # Factor of the real/fake loss; 0.5 is that of the code of Salimans et al.
     generator_loss:str = "feature-matching" # Generator objective: feature-matching or non-saturating
@@ -125,7 +125,7 @@ METHODS = {config.method: config for config in (
                 decay_start=2 / 3),
     TrainConfig("odena", discriminator="conv-128", generator="conv", unsupervised="logsumexp", unsupervised_weight=0.5,
                 generator_loss="non-saturating", augmentation="none", dropout=0.4, input_noise=0.0, learning_rate=2e-4,
-                generator_learning_rate=2e-4, labeled_batch_size=100),
+                generator_learning_rate=2e-4, batch_size=50),
     TrainConfig("petrova", **_PETROVA, generator="dcgan", unsupervised_weight=0.5, generator_loss="non-saturating",
                 generator_learning_rate=2e-4),
     TrainConfig("petrova-supervised", **_PETROVA, generator="none"),

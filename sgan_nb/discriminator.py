@@ -124,18 +124,19 @@ class StridedDiscriminator(Discriminator):
 
 # %% ../nbs/02_discriminator.ipynb #4c8b1b05
 class MLPDiscriminator(Discriminator):
-    "Weight-normalized 1000-500-250-250-250 MLP with noise before every layer (Salimans et al. 2016, MNIST code)."
+    "Weight-normalized MLP with noise before every layer; by default the 1000-500-250-250-250 of Salimans et al. (2016, MNIST code)."
     def __init__(self,
         image_shape:tuple, # (C, H, W) of the images, flattened by the first layer
         n_outputs:int, # Number of logits
         *, leaky_slope:float=0.0, # Slope of LeakyReLU for negative inputs; 0 is ReLU, as published
         input_noise:float=0.0, # Standard deviation of the noise on the pixels; 0.6 in [-1, 1] is the published 0.3 in [0, 1]
         hidden_noise:float=0.0, # Standard deviation of the noise after each hidden layer; published 0.5
+        widths:tuple=(1000, 500, 250, 250, 250), # Units of the hidden layers; the last ones are the features
         **unused, # Settings of other networks
     ):
         c, h, w = image_shape
         n_in, layers = c * h * w, [nn.Flatten()]
-        for i, width in enumerate((1000, 500, 250, 250, 250)):
+        for i, width in enumerate(widths):
             layers += [GaussianNoise(hidden_noise if i else input_noise),
                        weight_normalized(n_in, width, fixed_scale=True), nn.LeakyReLU(leaky_slope)]
             n_in = width

@@ -65,20 +65,22 @@ class DCGANGenerator(nn.Module):
 
 # %% ../nbs/03_generator.ipynb #0a9954ea
 class MLPGenerator(nn.Module):
-    "500-500 softplus MLP with batch normalization without gain, weight-normalized output (Salimans et al. 2016, MNIST code)."
+    "Softplus MLP, batch normalization without gain, weight-normalized output; by default the 500-500 of Salimans et al. (2016, MNIST code)."
     def __init__(self,
         latent_size:int, # Dimension d of the latent vector
         image_shape:tuple, # (C, H, W) of the images
+        width:int=500, # Units of both hidden layers
     ):
         super().__init__()
         c, h, w = image_shape
-        normalize = [nn.BatchNorm1d(500), nn.BatchNorm1d(500)]
+        normalize = [nn.BatchNorm1d(width), nn.BatchNorm1d(width)]
         for layer in normalize: layer.weight.requires_grad_(False) # no gain: the softplus sees unit variance throughout
-        self.hidden = nn.Sequential(nn.Linear(latent_size, 500, bias=False), normalize[0], nn.Softplus(),
-                                    nn.Linear(500, 500, bias=False), normalize[1], nn.Softplus())
-        self.output = nn.Sequential(weight_norm(nn.Linear(500, c * h * w)), nn.Unflatten(1, (c, h, w)))
+        self.hidden = nn.Sequential(nn.Linear(latent_size, width, bias=False), normalize[0], nn.Softplus(),
+                                    nn.Linear(width, width, bias=False), normalize[1], nn.Softplus())
+        self.output = nn.Sequential(weight_norm(nn.Linear(width, c * h * w)), nn.Unflatten(1, (c, h, w)))
 
     def forward(self, z:Tensor) -> Tensor: return torch.tanh(self.output(self.hidden(z)) / 2)
 
 # %% ../nbs/03_generator.ipynb #4aebb905
-GENERATORS = {"conv": ConvGenerator, "conv-small": partial(ConvGenerator, width=64), "mlp": MLPGenerator, "dcgan": DCGANGenerator}
+GENERATORS = {"conv": ConvGenerator, "conv-small": partial(ConvGenerator, width=64), "mlp": MLPGenerator,
+              "mlp-small": partial(MLPGenerator, width=100), "dcgan": DCGANGenerator}

@@ -9,6 +9,7 @@ __all__ = ['DISCRIMINATORS', 'OdenaDiscriminator', 'SimpleCNN', 'DeepCNN', 'ResN
 # %% ../nbs/02_networks.ipynb #730cab33
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
@@ -110,4 +111,4 @@ def logits_of_groups(
 
 # %% ../nbs/02_networks.ipynb #0878810d
 DISCRIMINATORS = {"baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator,
-                  "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN, "resnet18": ResNet18}
+                  "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN, "resnet18": ResNet18, "mlp-small": partial(MLPDiscriminator, widths=(100, 100))}

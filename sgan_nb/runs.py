@@ -51,7 +51,7 @@ def environment(
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return dict(date=datetime.now(timezone.utc).isoformat(timespec="seconds"), python=platform.python_version(),
                 torch=torch.__version__, torchvision=version("torchvision"), commit=_commit(), system=platform.platform(),
-                hardware=gpu or f"{_cpu_name()}, {torch.get_num_threads()} threads", threads=torch.get_num_threads())
+                hardware=gpu or f"{_cpu_name()}, {(n := torch.get_num_threads())} thread{'s' * (n > 1)}", threads=torch.get_num_threads())
 
 def _cpu_name() -> str:
     "Model name of the processor."

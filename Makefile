@@ -1,6 +1,5 @@
 PYTHON ?= python3
 VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
-METHODS ?= baseline sgan sgan-plain
 GENERATED = nbs sgan_nb report README.md pyproject.toml
 
 .PHONY: help install run results test check export readme lab
@@ -20,12 +19,10 @@ install: .venv/.installed ## create .venv with the package and its development t
 run: install ## compare a plain classifier with a semi-supervised GAN on 100 labels
 	$(VENV) sgan_benchmark --methods baseline sgan --data auto --labels 100 --draws 0 --figures --out runs
 
-results: install ## redo the committed results: three draws, about half an hour on two cores
-	$(VENV) sgan_benchmark --methods $(METHODS) --data mnist --draws 0 1 2 --test-curve --figures --out runs/results
-	for m in $(METHODS); do for d in runs/results/mnist-100/$$m/draw-*; do \
-	    to=report/results/$${d#runs/results/} && mkdir -p $$to && cp $$d/*.json $$d/history.csv $$to || exit 1; done; done
-	mkdir -p report/figures && for f in curves samples confusion confused; do \
-	    cp runs/results/mnist-100/sgan/draw-0/figures/$$f.png report/figures/ || exit 1; done
+results: install ## redo the committed results: three draws of everything, about ten hours on two cores
+	$(VENV) bash report/measure.sh runs/results
+	$(VENV) sgan_evaluate runs/results/mnist-100/sgan/draw-0 --figures runs/results/figures
+	mkdir -p report/figures && for f in curves samples confusion confused; do cp runs/results/figures/$$f.png report/figures/ || exit 1; done
 
 # One thread per worker: workers that share cores slow each other down tenfold
 test: install ## run every notebook, then the tests

@@ -98,7 +98,7 @@ def _run(config:TrainConfig, out:Path, figures:bool, progress:bool) -> dict:
 @lru_cache(maxsize=2)
 def _loaded(data:str, image_size:int) -> ImageData:
     "Data set of a cell; the last two are kept in memory."
-    return load_data(data, image_size=image_size or None)
+    return load_data(data, image_size=image_size)
 
 # %% ../nbs/08_benchmark.ipynb #f466fee3
 def ensemble(

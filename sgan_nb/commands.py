@@ -79,7 +79,7 @@ def train_command(arguments:list|None=None) -> None:
     options = parser.parse_args(arguments)
     check_name(options.method, METHODS, "method")
     config = replace(METHODS[options.method], **settings(options))
-    data = load_data(config.data, image_size=config.image_size or None)
+    data = load_data(config.data, image_size=config.image_size)
     print(f"{config.method} on {data.name}: {config.n_labels} labels, draw {config.draw}, seed {config.seed}", flush=True)
     state = train(config, data, options.out, options.resume, tensorboard=options.tensorboard)
     if not options.no_figures: write_figures(options.out, data)
@@ -91,7 +91,7 @@ def print_files(
     folder:Path, # Folder to list
 ) -> None:
     "Paths of the files below a folder, without checkpoints to resume from."
-    print("\n".join(["", *(f"  {f}" for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "last.pt" and f.suffix != ".pdf")]))
+    print("\n".join(["", *(f"  {f}" for f in sorted(folder.rglob("*")) if f.is_file() and f.name not in ("last.pt", ".lock") and f.suffix != ".pdf")]))
 
 # %% ../nbs/12_commands.ipynb #eeac9d57
 @command
@@ -103,7 +103,7 @@ def evaluate_command(arguments:list|None=None) -> None:
     parser.add_argument("--figures", type=Path, help="folder for the figures (default: none are written)")
     options = parser.parse_args(arguments)
     model = load_run(options.run)
-    data = load_data(options.data or model.config.data, image_size=model.config.image_size or None)
+    data = load_data(options.data or model.config.data, image_size=model.config.image_size)
     if data.image_shape != model.image_shape or data.n_classes != len(model.classes):
         raise ValueError(f"the run expects images of shape {model.image_shape} in {len(model.classes)} classes, "
                          f"{data.name} has {data.image_shape} in {data.n_classes}")
@@ -178,7 +178,7 @@ def benchmark_command(arguments:list|None=None) -> None:
     cells = grid(options.methods, options.data_sets, options.labels, options.draws, options.seeds, **settings(options))
     results = run_grid(cells, options.out, options.figures, workers=options.workers)
     voted = []
-    for data in [load_data(name, image_size=getattr(options, "image_size", 0) or None) for name in options.data_sets] if options.ensemble else []:
+    for data in [load_data(name, image_size=getattr(options, "image_size", 0)) for name in options.data_sets] if options.ensemble else []:
         voted += ensemble([r for r in results if r["data"] == data.name], data)
     table = format_table(summarize(results + voted))
     (options.out / "table.md").write_text(table + "\n")

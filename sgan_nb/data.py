@@ -197,7 +197,7 @@ def _load_stored(name:str, root:Path, download:bool, *_:object) -> ImageData:
     "A set of SOURCES, downloaded if need be."
     return ImageData(name, *read_stored(name, SOURCES[name], root, download), SOURCES[name].classes)
 
-def _load_folder(folder:Path, _:bool, image_size:int|None, n_channels:int|None) -> ImageData:
+def _load_folder(folder:Path, _:bool, image_size:int, n_channels:int) -> ImageData:
     "Own pictures; without train/ and test/ a random fifth of each class (generator seed 0) is the test set."
     has_parts, name = (folder / "train").is_dir() and (folder / "test").is_dir(), f"folder:{folder.resolve().name}"
     parts = [folder / "train", folder / "test"] if has_parts else [folder]
@@ -247,11 +247,11 @@ def check_name(
     if name not in known: raise unknown_name(what, name, list(known))
 
 # %% ../nbs/00_data.ipynb #4c0b2f2b
-def _convert(images:Tensor, image_size:int|None, n_channels:int|None) -> Tensor:
-    "uint8 images (N, C, H, W) in another size and number of channels; None keeps them."
+def _convert(images:Tensor, image_size:int, n_channels:int) -> Tensor:
+    "uint8 images (N, C, H, W) in another size and number of channels; 0 keeps them."
     if n_channels == 1 and images.shape[1] == 3: images = rgb_to_grayscale(images)
     if n_channels == 3 and images.shape[1] == 1: images = images.expand(-1, 3, -1, -1).contiguous()
-    if image_size is None or images.shape[2:] == (image_size, image_size): return images
+    if not image_size or images.shape[2:] == (image_size, image_size): return images
     # piecewise: resize works in float32, four times the memory
     return torch.cat([resize(piece, [image_size, image_size], antialias=True) for piece in images.split(1000)])
 
@@ -259,16 +259,16 @@ def load_data(
     name:str="auto", # Key of DATASETS, or folder:PATH
     root:str|Path|None=None, # Folder of the archives; None: see data_root
     download:bool=True, # Whether missing archives may be downloaded
-    image_size:int|None=None, # Height and width; None: as stored, 64 for a folder
-    n_channels:int|None=None, # 1 or 3; None: as stored, 3 for a folder
+    image_size:int=0, # Height and width in pixels; 0: as stored, 64 for a folder
+    n_channels:int=0, # 1 or 3; 0: as stored, 3 for a folder
 ) -> ImageData: # uint8 images, or float32 points in [-1, 1]
     "A data set by name; `ValueError` (unknown or broken), `FileNotFoundError` or `ConnectionError` (not to be had)."
     kind, colon, path = name.partition(":")
     if kind not in DATASETS or bool(path) != (kind == "folder") or bool(colon) != (kind == "folder"):
         hint = f"folder:{name}" if Path(name).is_dir() else None
         raise unknown_name("data set", name, ["folder:PATH" if n == "folder" else n for n in DATASETS], hint)
-    if n_channels not in (None, 1, 3) or (image_size is not None and image_size < 1):
-        raise ValueError(f"expected image_size > 0 and n_channels 1 or 3, got {image_size} and {n_channels}")
+    if n_channels not in (0, 1, 3) or image_size < 0:
+        raise ValueError(f"expected image_size >= 0 and n_channels 0, 1 or 3, got {image_size} and {n_channels}")
     data = DATASETS[kind](Path(path).expanduser() if path else data_root(root), download, image_size, n_channels)
     if data.train_images.is_floating_point() and (image_size or n_channels):
         raise ValueError(f"{data.name} is a set of points: it has no image_size or n_channels")

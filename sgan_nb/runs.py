@@ -7,12 +7,14 @@ __all__ = ['write_atomically', 'save_json', 'save_tensors', 'environment', 'read
 
 # %% ../nbs/06_runs.ipynb #94b706f0
 import json, os, platform, subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 import torch
+from filelock import FileLock, Timeout
 
 # %% ../nbs/06_runs.ipynb #e044e8a9
 def write_atomically(
@@ -79,16 +81,22 @@ def read_tensors(
                          f"{str(e).splitlines()[0][:80] if str(e) else type(e).__name__}") from None
 
 # %% ../nbs/06_runs.ipynb #75e61a5f
+@contextmanager
 def open_folder(
-    folder:Path, # Run folder, created if missing
+    folder:Path|None, # Run folder, created if missing; None for a run that writes nothing
     resume:bool, # Whether it may hold a run already
-) -> Path: # `folder`
-    "Make a run folder that can be written; `FileExistsError` rather than overwriting a run."
+) -> Iterator[Path|None]: # `folder`, which no other process can open meanwhile
+    "Context of a run folder that can be written; `FileExistsError` rather than overwriting a run or writing beside another process."
+    if folder is None:
+        yield None
+        return
     if not resume and ((folder / "config.json").exists() or (folder / "last.pt").exists()):
         raise FileExistsError(f"{folder} already holds a run: resume it, or choose another folder")
+    lock = FileLock(folder / ".lock", timeout=0) # released by the system when the process is killed
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / ".writable", lambda p: p.write_text(""))
-        (folder / ".writable").unlink()
+        lock.acquire()
+    except Timeout: raise FileExistsError(f"another process is training in {folder}: wait for it, or choose another folder") from None
     except OSError as e: raise OSError(f"cannot write to {folder} ({e.strerror}): choose another folder") from None
-    return folder
+    try: yield folder
+    finally: lock.release()

@@ -92,7 +92,7 @@ def start(
 ) -> TrainState: # Untrained, with the global random source of torch seeded
     "Networks, optimizers and label split of a new run. Seeds torch's global source: noise and dropout draw from it."
     device = use_device(config.device)
-    data = (data or load_data(config.data, image_size=config.image_size or None)).to(device)
+    data = (data or load_data(config.data, image_size=config.image_size)).to(device)
     split = choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation, config.labeled_in_unlabeled)
     torch.manual_seed(config.seed)
     rng = torch.Generator(device).manual_seed(config.seed)

@@ -159,9 +159,8 @@ def train(
     tensorboard:bool=False, # Also write TensorBoard event files into the folder
 ) -> TrainState: # With `results` of the one reading of the test set
     "Train `config` to the end of its budget, or until patience runs out."
-    folder = None if folder is None else open_folder(Path(folder), resume)
     if tensorboard: check_tensorboard()
-    with torch.random.fork_rng():
+    with open_folder(None if folder is None else Path(folder), resume) as folder, torch.random.fork_rng():
         state = start(config, data)
         if folder: open_run(state, folder)
         n = state.epoch_steps
@@ -176,7 +175,7 @@ def train(
                 state.history.append(dict(epoch=state.epoch, step=state.epoch * n, seconds=state.seconds, **losses, **accuracies))
                 report(bar, losses | accuracies)
                 if folder: record_epoch(state, folder, tensorboard)
-    finish(state, folder)
+        finish(state, folder)
     return state
 
 # %% ../nbs/06_training.ipynb #a0140472

@@ -8,6 +8,7 @@ __all__ = ['update', 'discriminator_step', 'supervised', 'consistency', 'augment
 # %% ../nbs/06_steps.ipynb #4675c3af
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 from .data import normalize
 from .generator import sample_latent
 from .networks import logits_of_groups, untracked
@@ -95,7 +96,7 @@ def generator_step(
 ) -> dict: # Named losses, detached scalars on the device
     "Update the generator through the discriminator, which stays as it is, statistics of batch normalization included."
     c, real, images = state.config, augment(state, normalize(unlabeled)), generate(state, len(unlabeled))
-    with state.autocast(), untracked(state.discriminator):
+    with state.autocast(), untracked(state.discriminator), cached(): # normalized weights are computed once for both passes
         fake = state.discriminator(augment(state, images))
         losses = {"generator": GENERATOR_LOSSES[c.generator_loss](state.discriminator, real, fake, state.data.n_classes)}
     weights = {"generator": 1.0, "pull_away": c.pull_away_weight, "low_density": c.low_density_weight}

@@ -61,7 +61,7 @@ class TrainConfig:
     beta2:float = 0.999 # Adam's decay rate of the second moment, in [0, 1)
     epsilon:float = 1e-8 # Adam's addend to the denominator
     decay_start:float = 0.5 # Fraction of the budget after which learning rates fall linearly to 0; 1 never
-    gradient_clip:float = 10.0 # Largest norm of a network's gradient; longer ones are scaled down
+    gradient_clip:float = 10.0 # Largest norm of a network's gradient; longer ones are scaled down; 0 leaves all as they are
     average_decay:float = 0.998 # Decay per step of the moving average of the discriminator's weights
     select:str = "last" # Reported weights: last (end of budget), validation (best epoch there) or test (best epoch there: optimistic)
     patience:int = 0 # Epochs without improvement of the selection accuracy before stopping; 0 never stops early
@@ -98,9 +98,9 @@ RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
     (0, _INF, ("draw", "seed", "n_validation", "image_size", "unsupervised_weight", "pull_away_weight", "low_density_weight",
                "entropy_weight", "consistency_weight", "temperature", "weight_decay",
-               "augmentation_strength", "input_noise", "hidden_noise",
+               "augmentation_strength", "input_noise", "hidden_noise", "gradient_clip",
                "epoch_steps", "patience")),
-    (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon", "gradient_clip")),
+    (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
     (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence")),
     (0, 1.001, ("decay_start", "ramp_start", "ramp_end"))]
 
@@ -108,7 +108,7 @@ RANGES = [ # lowest value, first value that is too large, fields
 _NO_GAN = dict(generator="none", input_noise=0.0)
 _IMPROVED_GAN = dict(discriminator="mlp", generator="mlp", unsupervised="logsumexp", unsupervised_weight=0.5, augmentation="none",
                      leaky_slope=0.0, dropout=0.0, input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100, learning_rate=3e-3,
-                     epsilon=1e-4, average_decay=0.9999, epochs=300, labeled_in_unlabeled=True)
+                     epsilon=1e-4, gradient_clip=0.0, average_decay=0.9999, epochs=300, labeled_in_unlabeled=True)
 _PETROVA = dict(discriminator="resnet18", unsupervised="logsumexp", dropout=0.0, input_noise=0.0, learning_rate=2e-4, batch_size=32,
                 labeled_batch_size=32, epochs=20, epoch_steps=50)
 _CONSISTENCY = dict(**_NO_GAN, consistency_weight=1.0, batch_size=200, labeled_batch_size=50, epochs=4, beta1=0.9)
@@ -132,5 +132,5 @@ METHODS = {config.method: config for config in (
     TrainConfig("uda", **_CONSISTENCY, discriminator="deep-cnn", dropout=0.4, learning_rate=1e-3),
     TrainConfig("uda-simple", **_CONSISTENCY, discriminator="simple-cnn", dropout=0.5, learning_rate=1e-3),
     TrainConfig("fixmatch", **_CONSISTENCY, discriminator="deep-cnn", dropout=0.4, learning_rate=1e-3, temperature=0.0, confidence=0.95),
-    TrainConfig("sgan-uda", consistency_weight=1.0, confidence=0.95, ramp_start=0.3, ramp_end=0.6),
+    TrainConfig("sgan-uda", consistency_weight=1.0, confidence=0.95, ramp_start=0.7, ramp_end=0.9),
 )}

@@ -21,12 +21,12 @@ from .state import TrainState
 def update(
     optimizer:torch.optim.Optimizer, # Its parameters are those that change
     loss:Tensor, # Scalar
-    gradient_clip:float, # Largest norm of the gradient
+    gradient_clip:float, # Largest norm of the gradient; 0: any
 ) -> None:
     "One optimizer step on `loss`; the gradient is scaled down to the given norm if it is longer."
     parameters = optimizer.param_groups[0]["params"]
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters)): parameter.grad = gradient
-    nn.utils.clip_grad_norm_(parameters, gradient_clip)
+    if gradient_clip: nn.utils.clip_grad_norm_(parameters, gradient_clip)
     optimizer.step()
 
 # %% ../nbs/06_steps.ipynb #7774ee85

@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from .data import ImageData, image_grid, shuffled_batches
+from .data import ImageData, image_grid
 from .baseline import accuracy, predict
 from .generator import sample_latent
 from .config import TrainConfig
 from .runs import open_folder, read_tensors, save_json, save_tensors, write_atomically
 from .state import TrainState, build_networks, start
-from .steps import discriminator_step, generator_step
+from .steps import draw_batches, one_step
 
 # %% ../nbs/06_training.ipynb #e642b97f
 def save_checkpoint(
@@ -72,15 +72,10 @@ def train_epoch(
     bar:tqdm, # Advanced by one per step
 ) -> dict: # Mean of each loss over the epoch
     "One pass over the unlabeled images; `FloatingPointError` when a loss is no longer finite."
-    c, images, targets, n = state.config, state.data.train_images, state.data.train_targets, state.epoch_steps
-    labeled = shuffled_batches(state.split.labeled, n, c.labeled_batch_size, state.rng)
-    source = state.split.unlabeled if c.uses_unlabeled else state.split.labeled
-    unlabeled, matched = [shuffled_batches(source, n, c.batch_size, state.rng) for _ in range(2)]
-    totals = {}
-    for i in range(n):
+    c, n, totals = state.config, state.epoch_steps, {}
+    for i, batch in enumerate(draw_batches(state, n)):
         set_learning_rates(state, (state.epoch + i / n) / c.epochs)
-        losses = discriminator_step(state, images[labeled[i]], targets[labeled[i]], images[unlabeled[i]])
-        if state.generator is not None: losses |= generator_step(state, images[matched[i]])
+        losses = one_step(state, batch)
         for name, loss in losses.items(): totals.setdefault(name, []).append(loss)
         bar.update()
         if i % LOG_STEPS == 0: report(bar, {name: loss.item() for name, loss in losses.items()})

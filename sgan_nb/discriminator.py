@@ -59,9 +59,9 @@ def normal_like(
 ) -> Tensor: # Standard normal numbers from torch's global source
     "As `torch.randn_like`; on a CPU from 16 random bits each."
     if x.device.type != "cpu": return torch.randn_like(x)
-    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-2 ** 63, None)
+    bits = x.new_empty(-(-x.numel() // 4), dtype=torch.int64).random_(-2 ** 63, None)
     index = bits.view(torch.int16)[:x.numel()].int().add_(2 ** 15)
-    return _QUANTILES.index_select(0, index).view(x.shape).to(x.dtype)
+    return _QUANTILES.to(x.dtype).index_select(0, index).view(x.shape)
 
 class GaussianNoise(nn.Module):
     "Adds N(0, std^2) to its input in training mode; the identity in evaluation mode."
@@ -72,7 +72,7 @@ class GaussianNoise(nn.Module):
         self.std = std
 
     def forward(self, x:Tensor) -> Tensor:
-        return x + self.std * normal_like(x) if self.training and self.std else x
+        return torch.add(x, normal_like(x), alpha=self.std) if self.training and self.std else x
 
     def extra_repr(self) -> str: return f"std={self.std}"
 

@@ -23,9 +23,10 @@ from .baseline import predict
 from .config import METHODS, TrainConfig
 from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
-from .benchmark import ensemble, grid, run_grid
+from .benchmark import ensemble, grid, run_grid, run_groups
 from .tables import format_table, summarize
-from .speed import plain_milliseconds, speed_report
+from .plain import plain_milliseconds
+from .speed import growth, speed_report
 
 # %% ../nbs/12_commands.ipynb #2c03b2f9
 def command(
@@ -166,6 +167,7 @@ def speed_command(arguments:list|None=None) -> None:
     parser = ArgumentParser("sgan_speed", description="Time a method's training step on this machine, in parts, against the machine's ceiling.")
     parser.add_argument("--method", default="sgan", help=f"one of {', '.join(METHODS)} (default: sgan)")
     parser.add_argument("--steps", type=int, default=30, help="steps that are timed (default: 30)")
+    parser.add_argument("--growth", action="store_true", help="also time larger batches, wider networks and several runs in one program")
     parser.add_argument("--plain", action="store_true", help="also time improved-gan in a plain loop (data loaders with worker processes, full MNIST on disk) and print the ratio")
     add_settings(parser)
     options = parser.parse_args(arguments)
@@ -173,9 +175,12 @@ def speed_command(arguments:list|None=None) -> None:
     if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
     r = speed_report(replace(METHODS[options.method], **settings(options)), options.steps)
     print(f"{r['method']} on {r['hardware']}: {r['step_ms']:.1f} ms per step (median of {options.steps}), {r['images_per_second']:,.0f} images/s, evaluation {r['evaluation_ms']:.0f} ms")
-    print(f"{r['gflops']:,.0f} GFLOP/s, {100 * r['gflops'] / r['ceiling_gflops']:.0f}% of a large matrix product's {r['ceiling_gflops']:,.0f}; a large copy moves {r['ceiling_gbytes']:.0f} GB/s\n")
+    print(f"{r['gflops']:,.0f} GFLOP/s, {100 * r['gflops'] / r['ceiling_gflops']:.0f}% of a large matrix product's {r['ceiling_gflops']:,.0f}; {r['gbytes']:.1f} GB/s in and out of operations, a large copy moves {r['ceiling_gbytes']:.0f}; at most {r['memory_mb']:,.0f} MB in use\n")
     whole = sum(r["parts_ms"].values())
     print(tabulate([(name, f"{ms:.2f}", f"{100 * ms / whole:.0f}") for name, ms in r["parts_ms"].items()], headers=["part", "ms", "%"], disable_numparse=True))
+    if options.growth:
+        rows = growth(replace(METHODS[options.method], **settings(options)), n=options.steps)
+        print("\n" + tabulate([(name, *(f"{ms:.1f} ms ({ms / values[0]:.1f} x)" for ms in values)) for name, values in rows.items()], headers=["", "1 x", "2 x", "4 x"]))
     if options.plain:
         config = METHODS["improved-gan"]
         plain, ours = plain_milliseconds(config, options.steps), speed_report(replace(config, data="mnist"), options.steps)["step_ms"]
@@ -194,11 +199,13 @@ def benchmark_command(arguments:list|None=None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the networks")
     parser.add_argument("--ensemble", action="store_true", help="add a soft vote over the seeds of each draw")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the processor's cores (default: 1)")
+    parser.add_argument("--together", type=int, default=1, help="draws and seeds of a method trained as one program (default: 1); pays on a GPU")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the benchmark (default: runs)")
     parser.add_argument("--figures", action="store_true", help="also write the figures of each run")
     add_settings(parser, skip=("method", "data", "n_labels", "draw", "seed"))
     options = parser.parse_args(arguments)
     cells = grid(options.methods, options.data_sets, options.labels, options.draws, options.seeds, **settings(options))
+    run_groups(cells, options.out, options.together)
     results = run_grid(cells, options.out, options.figures, workers=options.workers)
     voted = []
     for data in [load_data(name, image_size=getattr(options, "image_size", 0)) for name in options.data_sets] if options.ensemble else []:

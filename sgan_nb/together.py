@@ -17,7 +17,6 @@ from torch.func import functional_call, vmap
 from tqdm import tqdm
 from .data import ImageData, normalize
 from .generator import sample_latent
-from .config import TrainConfig
 from .runs import open_folder
 from .state import TrainState, average_weights, start, use_bfloat16
 from .steps import augment, discriminator_losses, draw_batches, generator_losses, weighted_sum

@@ -231,6 +231,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'sgan_nb.state._trainable': ('state.html#_trainable', 'sgan_nb/state.py'),
                                'sgan_nb.state.average_weights': ('state.html#average_weights', 'sgan_nb/state.py'),
                                'sgan_nb.state.build_networks': ('state.html#build_networks', 'sgan_nb/state.py'),
+                               'sgan_nb.state.compile_networks': ('state.html#compile_networks', 'sgan_nb/state.py'),
                                'sgan_nb.state.start': ('state.html#start', 'sgan_nb/state.py'),
                                'sgan_nb.state.use_bfloat16': ('state.html#use_bfloat16', 'sgan_nb/state.py'),
                                'sgan_nb.state.use_device': ('state.html#use_device', 'sgan_nb/state.py')},

@@ -67,6 +67,7 @@ class TrainConfig:
     patience:int = 0 # Epochs without improvement of the selection accuracy before stopping; 0 never stops early
     test_curve:bool = False # Whether to draw test accuracy after each epoch; selection never sees it
     precision:str = "auto" # Arithmetic of the networks: float32, bfloat16, or auto (bfloat16 where the processor has it)
+    compile:bool = False # Whether torch.compile fuses the networks' operations, on a GPU into CUDA graphs: slow to begin, for long runs
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
 
     @property

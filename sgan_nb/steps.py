@@ -7,6 +7,7 @@ __all__ = ['update', 'discriminator_losses', 'discriminator_step', 'weighted_sum
            'consistency', 'augment', 'generate', 'generator_losses', 'generator_step', 'draw_batches', 'one_step']
 
 # %% ../nbs/06_steps.ipynb #4675c3af
+from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
@@ -122,7 +123,8 @@ def generator_losses(
 ) -> dict: # Named losses, scalars
     "The generator's objective, pull-away and low-density losses, as far as the method has them."
     c = state.config
-    with state.autocast(), untracked(state.discriminator), cached(): # normalized weights are computed once for both passes
+    once = nullcontext() if c.compile else cached() # normalized weights are computed once for both passes; a compiled network has no use for the cache
+    with state.autocast(), untracked(state.discriminator), once:
         output = state.discriminator(fake)
         losses = {"generator": GENERATOR_LOSSES[c.generator_loss](state.discriminator, real, output, state.data.n_classes)}
     if c.pull_away_weight: losses["pull_away"] = pull_away_loss(output.features.float())
@@ -155,5 +157,6 @@ def one_step(
 ) -> dict: # Named losses, detached scalars on the device
     "One update of each network, from indices to weights."
     images, targets, (labeled, unlabeled, matched) = state.data.train_images, state.data.train_targets, batch
+    if state.config.compile: torch.compiler.cudagraph_mark_step_begin() # what a CUDA graph returned in the last step may be overwritten
     losses = discriminator_step(state, images[labeled], targets[labeled], images[unlabeled])
     return losses if state.generator is None else losses | generator_step(state, images[matched])

@@ -59,13 +59,14 @@ def class_scores(
     "Accuracy of each class, confusion matrix and largest confusions."
     predicted = predict(model.discriminator, data.test_images).logits[:, :data.n_classes].argmax(1)
     counts = confusion_counts(data.test_targets, predicted, data.n_classes)
-    rows = [(r["class"], f"{100 * r['recall']:.2f}", f"{100 * r['precision']:.2f}", f"{r['n']:,}") for r in class_report(counts, data.classes)]
+    names = [name.replace("|", r"\|") for name in data.classes]
+    rows = [(r["class"], f"{100 * r['recall']:.2f}", f"{100 * r['precision']:.2f}", f"{r['n']:,}") for r in class_report(counts, names)]
     largest = [f"{n} of {counts[t].sum():,} images of {data.classes[t]} taken for {data.classes[p]}" for t, p, n in largest_confusions(counts, 3)]
     return "\n\n".join((
         f"Counted again at export, on the same test images: {counts.sum() - counts.trace():,} errors of {counts.sum():,}.",
         _table(rows, ["class", "accuracy (%)", "precision (%)", "images"]),
         f"Most frequent errors: {'; '.join(largest) or 'none'}. Rows of the matrix are true classes, columns predicted ones.",
-        _table([(name, *row) for name, row in zip(data.classes, counts)], ["", *data.classes])))
+        _table([(name, *row) for name, row in zip(names, counts)], ["", *names])))
 
 def _table(rows:list, headers:list|str) -> str:
     "Markdown table, its numbers as they are."

@@ -136,7 +136,8 @@ import torch
 
 classifier = torch.export.load("classifier.pt2").module()
 pixels = torch.zeros((1, {shape}), dtype=torch.uint8)  # your images
-print(classifier(pixels / 127.5 - 1)["probabilities"])
+probabilities = classifier(pixels / 127.5 - 1)["probabilities"]
+print(probabilities)
 ```""", "safetensors": """With sgan_nb:
 
 ```python
@@ -146,7 +147,8 @@ from sgan_nb.conversion import load_safetensors
 
 model = load_safetensors("model.safetensors")  # its networks: model.discriminator, model.generator
 pixels = torch.zeros((1, {shape}), dtype=torch.uint8)  # your images
-print(classify(model, pixels))
+answers = classify(model, pixels)  # one for each image
+print(answers)
 ```"""}
 
 def usage(

@@ -74,8 +74,8 @@ def export_run(
     results, out = read_results(folder), _open_export(Path(out or folder / "export"))
     data, facts, rows = stored_data(model, results), metadata(model, results), []
     if "safetensors" in formats: rows.append(_write_safetensors(out / "model.safetensors", model, facts))
-    originals, copies, inputs = exported_networks(model), exported_networks(load_run(run)), compared_inputs(model, data)
-    for name, network in copies.items():
+    originals, inputs = exported_networks(model), compared_inputs(model, data)
+    for name, network in exported_networks(load_run(run)).items() if _GRAPHS.keys() & set(formats) else ():
         reference, program = outputs(originals[name], inputs[name]), export_program(network, inputs[name])
         on = f"{len(inputs[name]):,} {'latent vectors' if name == 'generator' else 'test images' if data else 'random images'}"
         for suffix, contents, load in (_GRAPHS[f] for f in _GRAPHS if f in formats):

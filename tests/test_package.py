@@ -104,7 +104,7 @@ def test_commands_are_those_of_the_settings():
     assert all(callable(point.load()) for point in points.values())
 
 
-@pytest.mark.parametrize("distribution", sorted(requirements("requirements", "tensorboard_requirements")))
+@pytest.mark.parametrize("distribution", sorted(requirements("requirements", "tensorboard_requirements", "export_requirements")))
 def test_requirement_is_importable(distribution):
     names = [name for name, owners in metadata.packages_distributions().items() if distribution in map(str.lower, owners)]
     public = [name for name in names if name.isidentifier() and not name.startswith("_")]
@@ -115,7 +115,7 @@ def test_requirement_is_importable(distribution):
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_are_declared(module):
     owners = metadata.packages_distributions()
-    declared = requirements("requirements", "tensorboard_requirements")
+    declared = requirements("requirements", "tensorboard_requirements", "export_requirements")
     for name in set(outside_imports(TREES[module])) - sys.stdlib_module_names:
         assert declared & {owner.lower() for owner in owners.get(name, [])}, f"{name} is not in the requirements"
 

@@ -87,7 +87,7 @@ def run_grid(
     "Run what is not there yet; `ValueError` naming the cells that failed in other processes, when all have ended."
     if workers < 1: raise ValueError(f"workers must be at least 1, got {workers}")
     alone = workers == 1 and executor is None
-    tasks = [(c, Path(out).absolute(), figures, progress and alone) for c in cells]
+    tasks = [(c, out if executor is None else Path(out).absolute(), figures, progress and alone) for c in cells]
     if alone: return [_run(*task) for task in tasks]
     for data, size in dict.fromkeys((c.data, c.image_size) for c in cells): _loaded(data, size) # download once, fail early
     threads = max(1, (os.cpu_count() or 1) // workers)

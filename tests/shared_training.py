@@ -12,7 +12,7 @@ from sgan_nb.config import METHODS
 from sgan_nb.data import load_data
 from sgan_nb.processes import join_processes
 
-QUIET = dict(data="mnist-sample", device="cpu", precision="float32", input_noise=0.0, hidden_noise=0.0, dropout=0.0, augmentation="none", epochs=2)
+QUIET = dict(data="digits", device="cpu", precision="float32", input_noise=0.0, hidden_noise=0.0, dropout=0.0, augmentation="none", epochs=2)
 STILL = QUIET | dict(augmentation="affine", augmentation_strength=0.0)
 CASES = {  # equal in any number of processes: nothing is random but batches and latent vectors, and those are alike
     "sgan": replace(METHODS["sgan"], **QUIET, epoch_steps=15),
@@ -20,7 +20,7 @@ CASES = {  # equal in any number of processes: nothing is random but batches and
     "batch-norm": replace(METHODS["petrova"], **QUIET | {"epoch_steps": 2}),
     "annealed": replace(METHODS["uda"], **STILL | {"batch_size": 40, "labeled_batch_size": 20, "epoch_steps": 3}, annealing="log"),
 }
-REAL = replace(METHODS["sgan"], data="mnist-sample", device="cpu", epochs=4)
+REAL = replace(METHODS["sgan"], data="digits", device="cpu", epochs=8)
 
 
 def record(config, data):
@@ -40,7 +40,7 @@ def record(config, data):
 
 
 def main(folder):
-    group, data = join_processes("cpu"), load_data("mnist-sample")
+    group, data = join_processes("cpu"), load_data("digits")
     results = {"real": record(REAL, data)}
     for name, config in CASES.items():
         latent = torch.Generator().manual_seed(0)

@@ -89,10 +89,3 @@ def test_an_error_of_one_process_ends_both(tmp_path):
     assert process.returncode == 1 and "ZeroDivisionError" in err
     assert read_tensors(tmp_path / "run/last.pt")["epoch"] == 1
     assert not list((tmp_path / "run").glob("*.part"))
-
-
-def test_batches_that_cannot_be_shared_are_refused(tmp_path):
-    process = sgan_train(tmp_path / "run", "--batch-size", "25")
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and "error: 25 images cannot be shared equally by 2 processes" in err
-    assert not (tmp_path / "run/config.json").exists()

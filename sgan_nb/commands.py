@@ -72,7 +72,7 @@ def settings(
 @command
 def train_command(arguments:list|None=None) -> None:
     "sgan_train: train one method on one draw of labels; in several processes if torchrun starts it."
-    parser = ArgumentParser("sgan_train", description="Train a method on one draw of labels; write a run folder.")
+    parser = ArgumentParser("sgan_train", description="Train a method on one draw of labels; write a run folder. Started by torchrun, several processes train it together.")
     parser.add_argument("--method", default="sgan", help=f"one of {', '.join(METHODS)} (default: sgan)")
     parser.add_argument("--out", type=Path, required=True, help="run folder to create")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")

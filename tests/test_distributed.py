@@ -67,17 +67,17 @@ def test_weights_are_equal_in_both_processes(runs, case):
 
 def test_interrupted_run_resumes_to_the_same_weights(tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    out, err = sgan_train(whole, "--epochs", "12").communicate(timeout=120)
+    out, err = sgan_train(whole, "--epochs", "40").communicate(timeout=120)
     assert out.count("digits: 100 labels") == 1 and out.count("test accuracy") == 1, err
     assert json.loads((whole / "results.json").read_text())["environment"]["processes"] == 2
-    process = sgan_train(stopped, "--epochs", "12")
+    process = sgan_train(stopped, "--epochs", "40")
     while not (stopped / "last.pt").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0 and "stopped: finished epochs are kept" in err
     assert not (stopped / "results.json").exists()
-    sgan_train(stopped, "--epochs", "12", "--resume").communicate(timeout=120)
+    sgan_train(stopped, "--epochs", "40", "--resume").communicate(timeout=120)
     assert weights(stopped) == weights(whole)
 
 

@@ -25,7 +25,7 @@ setup(
     ],
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
-    extras_require={name: settings[name + "_requirements"].split() for name in ("tensorboard", "export", "dev")},
+    extras_require={name: settings[name + "_requirements"].split() for name in ("tensorboard", "export", "distributed", "cluster", "dev")},
     packages=find_packages(include=["sgan_nb", "sgan_nb.*"]),
     package_dir={"": "."},
     entry_points={

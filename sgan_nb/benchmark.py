@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 import torch
 from .data import ImageData, check_name, load_data
 from .baseline import accuracy, predict
@@ -82,15 +83,38 @@ def run_grid(
     figures:bool=False, # Also write each run's figures
     progress:bool=True, # Show progress bars
     workers:int=1, # Processes; each gets its share of the processor's cores
+    executor:Any=None, # Takes the cells instead, by `submit` as in concurrent.futures; `out` must be a folder its machines share
 ) -> list: # Results of all cells, in order
-    "Run what is not there yet. Each process loads a data set once."
+    "Run what is not there yet; `ValueError` naming the cells that failed in other processes, when all have ended."
     if workers < 1: raise ValueError(f"workers must be at least 1, got {workers}")
-    tasks = [(c, out, figures, progress and workers == 1) for c in cells]
-    if workers == 1: return [_run(*task) for task in tasks]
+    alone = workers == 1 and executor is None
+    tasks = [(c, out if executor is None else Path(out).absolute(), figures, progress and alone) for c in cells]
+    if alone: return [_run(*task) for task in tasks]
     for data, size in dict.fromkeys((c.data, c.image_size) for c in cells): _loaded(data, size) # download once, fail early
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        return list(pool.map(_run, *zip(*tasks)))
+    if executor is not None: return _run_all(executor, tasks)
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool: return _run_all(pool, tasks)
+
+def _run_all(executor:Any, tasks:list) -> list:
+    "Results from other processes; those asked for in vain are named at the end."
+    futures = [executor.submit(_attempt, *task) for task in tasks]
+    try: results = [_outcome(future) for future in futures]
+    except KeyboardInterrupt:
+        for future in futures: future.cancel()
+        raise
+    failed = [f"{c.method}, {c.n_labels} labels, draw {c.draw}, seed {c.seed} ({r['error']})" for (c, *_), r in zip(tasks, results) if "error" in r]
+    if failed: raise ValueError(f"{len(failed)} of {len(tasks)} cells failed, the others are finished: {'; '.join(failed)}")
+    return results
+
+def _attempt(*task) -> dict:
+    "Results of a cell, or its error: exceptions of another machine come back in as many ways as there are executors."
+    try: return _run(*task)
+    except Exception as e: return {"error": f"{type(e).__name__}: {e}"}
+
+def _outcome(future:Any) -> dict:
+    "What came back, or that nothing did: a process may die."
+    try: return future.result()
+    except Exception as e: return {"error": str(e).partition("\n")[0]}
 
 def _run(config:TrainConfig, out:Path, figures:bool, progress:bool) -> dict:
     "One cell, with its data set."

@@ -21,9 +21,11 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from .data import check_name, image_grid, load_data
 from .baseline import predict
 from .config import METHODS, TrainConfig
+from .processes import join_processes
 from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, read_pictures, write_figures
 from .benchmark import ensemble, grid, run_grid, run_groups
+from .cluster import use_cluster
 from .tables import format_table, summarize
 from .plain import plain_milliseconds
 from .speed import growth, speed_report
@@ -71,8 +73,8 @@ def settings(
 # %% ../nbs/12_commands.ipynb #407dba82
 @command
 def train_command(arguments:list|None=None) -> None:
-    "sgan_train: train one method on one draw of labels."
-    parser = ArgumentParser("sgan_train", description="Train a method on one draw of labels; write a run folder.")
+    "sgan_train: train one method on one draw of labels; in several processes if torchrun starts it."
+    parser = ArgumentParser("sgan_train", description="Train a method on one draw of labels; write a run folder. Started by torchrun, several processes train it together.")
     parser.add_argument("--method", default="sgan", help=f"one of {', '.join(METHODS)} (default: sgan)")
     parser.add_argument("--out", type=Path, required=True, help="run folder to create")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
@@ -82,9 +84,11 @@ def train_command(arguments:list|None=None) -> None:
     options = parser.parse_args(arguments)
     check_name(options.method, METHODS, "method")
     config = replace(METHODS[options.method], **settings(options))
-    data = load_data(config.data, image_size=config.image_size)
-    print(f"{config.method} on {data.name}: {config.n_labels} labels, draw {config.draw}, seed {config.seed}", flush=True)
+    processes = join_processes(config.device)
+    data = processes.first(load_data, config.data, None, True, config.image_size)
+    if not processes.rank: print(f"{config.method} on {data.name}: {config.n_labels} labels, draw {config.draw}, seed {config.seed}", flush=True)
     state = train(config, data, options.out, options.resume, tensorboard=options.tensorboard)
+    if processes.rank: return
     if not options.no_figures: write_figures(options.out, data)
     r = state.results
     print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), {r['minutes']:.1f} minutes on {r['environment']['hardware']}")
@@ -214,13 +218,16 @@ def benchmark_command(arguments:list|None=None) -> None:
     parser.add_argument("--ensemble", action="store_true", help="add a soft vote over the seeds of each draw")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the processor's cores (default: 1)")
     parser.add_argument("--together", type=int, default=1, help="draws and seeds of a method trained as one program (default: 1); pays on a GPU")
+    parser.add_argument("--cluster", help="run each cell as a job of a cluster, slurm or local (this machine, all cells at once), instead of --workers")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the benchmark (default: runs)")
     parser.add_argument("--figures", action="store_true", help="also write the figures of each run")
     add_settings(parser, skip=("method", "data", "n_labels", "draw", "seed"))
     options = parser.parse_args(arguments)
+    if torch.distributed.is_torchelastic_launched(): raise ValueError("torchrun is for sgan_train: cells run beside each other with --workers or --cluster")
     cells = grid(options.methods, options.data_sets, options.labels, options.draws, options.seeds, **settings(options))
     run_groups(cells, options.out, options.together)
-    results = run_grid(cells, options.out, options.figures, workers=options.workers)
+    executor = use_cluster(options.cluster, options.out / "jobs") if options.cluster else None
+    results = run_grid(cells, options.out, options.figures, workers=options.workers, executor=executor)
     voted = []
     for data in [load_data(name, image_size=getattr(options, "image_size", 0)) for name in options.data_sets] if options.ensemble else []:
         voted += ensemble([r for r in results if r["data"] == data.name], data)

@@ -48,12 +48,15 @@ def save_tensors(
 # %% ../nbs/06_runs.ipynb #9de0379b
 def environment(
     device:torch.device, # Where the run trains
-) -> dict: # date, python, torch, torchvision, commit, system, hardware, threads
+    processes:int=1, # Number of those that train together, each on such a device
+) -> dict: # date, python, torch, torchvision, commit, system, hardware, threads (of one process), processes
     "Versions, hardware and commit, as recorded with each run."
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    threads = torch.get_num_threads()
+    hardware = gpu or f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
     return dict(date=datetime.now(timezone.utc).isoformat(timespec="seconds"), python=platform.python_version(),
                 torch=torch.__version__, torchvision=version("torchvision"), commit=_commit(), system=platform.platform(),
-                hardware=gpu or f"{_cpu_name()}, {(n := torch.get_num_threads())} thread{'s' * (n > 1)}", threads=torch.get_num_threads())
+                hardware=f"{processes} x {hardware}" if processes > 1 else hardware, threads=threads, processes=processes)
 
 def _cpu_name() -> str:
     "Model name of the processor."

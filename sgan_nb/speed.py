@@ -111,7 +111,7 @@ def step_flops(
     state:TrainState,
 ) -> int: # Floating point operations of a step's matrix products and convolutions, forward and backward
     "Arithmetic of one step, counted by torch while it runs."
-    def backward(optimizer, loss, _): loss.backward(inputs=optimizer.param_groups[0]["params"])
+    def backward(optimizer, loss, *_): loss.backward(inputs=optimizer.param_groups[0]["params"])
     with patch.object(steps, "update", backward): # the counter does not follow torch.autograd.grad
         with FlopCounterMode(display=False) as counter: steps.one_step(state, *steps.draw_batches(state, 1))
     return counter.get_total_flops()

@@ -4,19 +4,23 @@
 
 # %% auto #0
 __all__ = ['update', 'discriminator_losses', 'discriminator_step', 'weighted_sum', 'consistency_weight', 'supervised',
-           'consistency', 'augment', 'generate', 'generator_losses', 'generator_step', 'draw_batches', 'one_step']
+           'consistency', 'augment', 'generate', 'generator_losses', 'generator_step', 'discriminate_all',
+           'draw_batches', 'one_step']
 
 # %% ../nbs/06_steps.ipynb #4675c3af
 from contextlib import nullcontext
+from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 from .data import normalize, shuffled_batches
+from .baseline import ClassifierOutput
 from .generator import sample_latent
 from .networks import logits_of_groups, untracked
 from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, entropy_loss, low_density_loss, pull_away_loss, supervised_loss
 from .augmentation import AUGMENTATIONS
 from .consistency import annealed_supervised_loss, consistency_loss, ramp
+from .processes import Processes, batch_rng
 from .state import TrainState
 
 # %% ../nbs/06_steps.ipynb #08cf0140
@@ -24,10 +28,12 @@ def update(
     optimizer:torch.optim.Optimizer, # Its parameters are those that change
     loss:Tensor, # Scalar
     gradient_clip:float, # Largest norm of the gradient; 0: any
+    processes:Processes=Processes(), # Those that make the same update, each from its own images
 ) -> None:
     "One optimizer step on `loss`; the gradient is scaled down to the given norm if it is longer."
     parameters = optimizer.param_groups[0]["params"]
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters)): parameter.grad = gradient
+    gradients = processes.average(torch.autograd.grad(loss, parameters))
+    for parameter, gradient in zip(parameters, gradients): parameter.grad = gradient
     if gradient_clip: nn.utils.clip_grad_norm_(parameters, gradient_clip)
     optimizer.step()
 
@@ -41,8 +47,8 @@ def discriminator_losses(
 ) -> dict: # Named losses, scalars in nats
     "Supervised, real/fake, entropy and consistency losses, as far as the method has them."
     c = state.config
-    with state.autocast(): on_labeled, *others = logits_of_groups(state.discriminator, real, fake)
-    losses = {"supervised": supervised(state, on_labeled, targets)}
+    with state.autocast(): on_labeled, *others = map(state.processes.gather, logits_of_groups(state.discriminator, real, fake))
+    losses = {"supervised": supervised(state, on_labeled, state.processes.gather(targets))}
     if fake is not None: losses["unsupervised"] = UNSUPERVISED_LOSSES[c.unsupervised](*others)
     if c.entropy_weight: losses["entropy"] = entropy_loss(others[0], state.data.n_classes)
     if consistency_weight(state): losses["consistency"] = consistency(state, unlabeled, others[0])
@@ -61,7 +67,7 @@ def discriminator_step(
         with torch.no_grad(): groups.append(generate(state, len(unlabeled)))
     views = augment(state, torch.cat(groups)).split([len(g) for g in groups])
     losses = discriminator_losses(state, targets, list(views[:n_real]), *(views[n_real:] or [None]), groups[1] if n_real > 1 else None)
-    update(state.optimizers["discriminator"], weighted_sum(state, losses), state.config.gradient_clip)
+    update(state.optimizers["discriminator"], weighted_sum(state, losses), state.config.gradient_clip, state.processes)
     state.average.update_parameters(state.discriminator)
     return {name: loss.detach() for name, loss in losses.items()}
 
@@ -97,7 +103,7 @@ def consistency(
 ) -> Tensor: # Scalar in nats
     "Consistency of the views with the prediction for the images themselves, over the K classes."
     c, k = state.config, state.data.n_classes
-    with torch.no_grad(), state.autocast(): logits = state.discriminator(unlabeled).logits.float()
+    with torch.no_grad(), state.autocast(): logits = state.processes.gather(state.discriminator(unlabeled).logits.float())
     return consistency_loss(logits[:, :k], logits_view[:, :k], c.temperature, c.confidence)
 
 def augment(
@@ -125,10 +131,11 @@ def generator_losses(
     c = state.config
     once = nullcontext() if c.compile else cached() # normalized weights are computed once for both passes; a compiled network has no use for the cache
     with state.autocast(), untracked(state.discriminator), once:
-        output = state.discriminator(fake)
-        losses = {"generator": GENERATOR_LOSSES[c.generator_loss](state.discriminator, real, output, state.data.n_classes)}
+        discriminate = partial(discriminate_all, state)
+        output = discriminate(fake)
+        losses = {"generator": GENERATOR_LOSSES[c.generator_loss](discriminate, real, output, state.data.n_classes)}
     if c.pull_away_weight: losses["pull_away"] = pull_away_loss(output.features.float())
-    if c.low_density_weight: losses["low_density"] = low_density_loss(state.density(images), state.density.threshold)
+    if c.low_density_weight: losses["low_density"] = low_density_loss(state.processes.gather(state.density(images)), state.density.threshold)
     return losses
 
 def generator_step(
@@ -138,18 +145,26 @@ def generator_step(
     "Update the generator through the discriminator, which stays as it is, statistics of batch normalization included."
     real, images = augment(state, normalize(unlabeled)), generate(state, len(unlabeled))
     losses = generator_losses(state, real, augment(state, images), images)
-    update(state.optimizers["generator"], weighted_sum(state, losses), state.config.gradient_clip)
+    update(state.optimizers["generator"], weighted_sum(state, losses), state.config.gradient_clip, state.processes)
     return {name: loss.detach() for name, loss in losses.items()}
+
+def discriminate_all(
+    state:TrainState,
+    images:Tensor, # Of this process, float images in [-1, 1], shape (N, C, H, W)
+) -> ClassifierOutput: # float32, of the images of all processes
+    "Logits and features in training mode."
+    return ClassifierOutput(*(state.processes.gather(x.float()) for x in state.discriminator(images)))
 
 # %% ../nbs/06_steps.ipynb #7f4e3b46
 def draw_batches(
     state:TrainState,
     n:int, # Steps
 ) -> list: # Of each step: labeled, unlabeled and matched indices
-    "Random batches; methods that use no unlabeled images are given labeled ones in their place."
+    "This process's part of random batches; methods that use no unlabeled images are given labeled ones in their place."
     c, unlabeled = state.config, state.split.unlabeled if state.config.uses_unlabeled else state.split.labeled
     sources = (state.split.labeled, c.labeled_batch_size), (unlabeled, c.batch_size), (unlabeled, c.batch_size)
-    return list(zip(*(shuffled_batches(source, n, size, state.rng) for source, size in sources)))
+    rng = batch_rng(state.processes, state.rng, c.seed, state.epoch)
+    return list(zip(*(state.processes.share(shuffled_batches(source, n, size, rng)) for source, size in sources)))
 
 def one_step(
     state:TrainState,

@@ -19,8 +19,9 @@ from .data import ImageData, image_grid
 from .baseline import accuracy, predict
 from .generator import sample_latent
 from .config import TrainConfig
+from .processes import join_processes, separate
 from .runs import open_folder, read_tensors, save_json, save_tensors, write_atomically
-from .state import TrainState, build_networks, start
+from .state import TrainState, build_networks, start, use_device
 from .steps import draw_batches, one_step
 
 # %% ../nbs/06_training.ipynb #e642b97f
@@ -37,11 +38,11 @@ def save_checkpoint(
 
 def load_checkpoint(
     state:TrainState, # As `start` made it; changed in place
-    path:Path, # Written by `save_checkpoint`
+    path:Path, # Written by `save_checkpoint`; read by the first process
 ) -> None:
     """Continue from `path`; `ValueError` if it is no checkpoint, or of another data set or configuration (`epochs` and
     `device` may differ; on another kind of device the random numbers are others)."""
-    contents = read_tensors(path)
+    contents = state.processes.first(read_tensors, path)
     if not isinstance(contents, dict) or not {"config", "networks", "optimizers", "rng"} <= contents.keys():
         raise ValueError(f"{path} is not a training checkpoint: name a run folder written by sgan_train")
     saved, wanted = contents["config"], asdict(state.config)
@@ -73,6 +74,7 @@ def train_epoch(
 ) -> dict: # Mean of each loss over the epoch
     "One pass over the unlabeled images; `FloatingPointError` when a loss is no longer finite."
     c, n, totals = state.config, state.epoch_steps, {}
+    separate(state.processes, state.rng, c.seed, state.epoch)
     for i, batch in enumerate(draw_batches(state, n)):
         set_learning_rates(state, (state.epoch + i / n) / c.epochs)
         losses = one_step(state, batch)
@@ -155,22 +157,24 @@ def train(
 ) -> TrainState: # With `results` of the one reading of the test set
     "Train `config` to the end of its budget, or until patience runs out."
     if tensorboard: check_tensorboard()
-    with open_folder(None if folder is None else Path(folder), resume) as folder, torch.random.fork_rng():
-        state = start(config, data)
+    processes = join_processes(config.device)
+    device, folder = use_device(config.device), Path(folder) if folder else None
+    with open_folder(None if processes.rank else folder, resume) as own, torch.random.fork_rng([device] if device.type == "cuda" else []):
+        state = start(config, data, processes)
         if folder: open_run(state, folder)
         n = state.epoch_steps
-        with tqdm(total=config.epochs * n, initial=state.epoch * n, desc=config.method, disable=not progress, mininterval=1) as bar:
+        with tqdm(total=config.epochs * n, initial=state.epoch * n, desc=config.method, disable=not progress or processes.rank > 0, mininterval=1) as bar:
             while not finished(state):
                 began = time.perf_counter()
                 losses = train_epoch(state, bar)
                 state.epoch += 1
-                accuracies = measure(state)
+                accuracies = processes.first(measure, state)
                 keep_best(state, accuracies)
                 state.seconds += time.perf_counter() - began
                 state.history.append(dict(epoch=state.epoch, step=state.epoch * n, seconds=state.seconds, **losses, **accuracies))
                 report(bar, losses | accuracies)
-                if folder: record_epoch(state, folder, tensorboard)
-        finish(state, folder)
+                if own: record_epoch(state, own, tensorboard)
+        finish(state, own)
     return state
 
 # %% ../nbs/06_training.ipynb #a0140472
@@ -178,8 +182,9 @@ def open_run(
     state:TrainState,
     folder:Path, # Run folder
 ) -> None:
-    "Continue from the folder's checkpoint if there is one; record configuration, data and environment."
-    if (folder / "last.pt").exists(): load_checkpoint(state, folder / "last.pt")
+    "Continue from the folder's checkpoint if there is one; the first process records configuration, data and environment."
+    if state.processes.first((folder / "last.pt").exists): load_checkpoint(state, folder / "last.pt")
+    if state.processes.rank: return
     if not finished(state): (folder / "results.json").unlink(missing_ok=True) # they belong to a smaller budget
     d = state.data
     save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape), classes=list(d.classes)))
@@ -238,7 +243,7 @@ def write_events(
 # %% ../nbs/06_training.ipynb #14dbeca8
 def finish(
     state:TrainState, # After its last epoch
-    folder:Path|None, # Run folder or None
+    folder:Path|None, # Run folder; None where nothing is written
 ) -> None:
     "Put the selected weights in place, read the test set once, and write weights and results."
     c, data = state.config, state.data
@@ -248,7 +253,7 @@ def finish(
     state.results = dict(
         method=c.method, data=data.name, n_labels=c.n_labels, n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
         n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
-        **evaluate(state.average.module, data.test_images, data.test_targets, data.n_classes),
+        **state.processes.first(evaluate, state.average.module, data.test_images, data.test_targets, data.n_classes),
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
         labeled=state.split.labeled.tolist(), environment=state.environment)
     if folder is None: return

@@ -18,6 +18,7 @@ NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 CONFIG = ConfigParser(delimiters=["="])
 CONFIG.read(ROOT / "settings.ini", encoding="utf-8")
 SETTINGS = CONFIG["DEFAULT"]
+EXTRAS = "tensorboard_requirements", "export_requirements", "distributed_requirements", "cluster_requirements"
 
 
 def cells(path, kind):
@@ -104,7 +105,7 @@ def test_commands_are_those_of_the_settings():
     assert all(callable(point.load()) for point in points.values())
 
 
-@pytest.mark.parametrize("distribution", sorted(requirements("requirements", "tensorboard_requirements", "export_requirements")))
+@pytest.mark.parametrize("distribution", sorted(requirements("requirements", *EXTRAS)))
 def test_requirement_is_importable(distribution):
     names = [name for name, owners in metadata.packages_distributions().items() if distribution in map(str.lower, owners)]
     public = [name for name in names if name.isidentifier() and not name.startswith("_")]
@@ -115,7 +116,7 @@ def test_requirement_is_importable(distribution):
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_are_declared(module):
     owners = metadata.packages_distributions()
-    declared = requirements("requirements", "tensorboard_requirements", "export_requirements")
+    declared = requirements("requirements", *EXTRAS)
     for name in set(outside_imports(TREES[module])) - sys.stdlib_module_names:
         assert declared & {owner.lower() for owner in owners.get(name, [])}, f"{name} is not in the requirements"
 

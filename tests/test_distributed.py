@@ -1,0 +1,91 @@
+"Two processes on one machine, started by torchrun, against one process with the whole batch."
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sgan_nb.runs import read_tensors
+
+SCRIPT = str(Path(__file__).with_name("shared_training.py"))
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TRAIN = "import sys; from sgan_nb.commands import train_command; sys.exit(train_command())"
+SHORT = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures", "--epoch-steps", "4"]
+
+
+def sgan_train(folder, *options, code=TRAIN):
+    "Start `sgan_train` in two processes."
+    command = [*TORCHRUN, "--no-python", sys.executable, "-c", code, "--out", str(folder), *SHORT, *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def weights(folder):
+    "Bytes of the reported weights."
+    return {(file.name, key): tensor.numpy().tobytes() for file in sorted(Path(folder).glob("best_*.pt"))
+            for key, tensor in read_tensors(file).items()}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    "What shared_training.py recorded: alone, and in the first and second of two processes."
+    folder = tmp_path_factory.mktemp("shared")
+    subprocess.run([sys.executable, SCRIPT, str(folder)], check=True)
+    subprocess.run([*TORCHRUN, SCRIPT, str(folder)], check=True)
+    return [torch.load(folder / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
+
+
+@pytest.mark.parametrize("case", ["sgan", "pull-away", "batch-norm", "annealed"])
+def test_losses_of_two_processes_are_those_of_one(runs, case):
+    alone, first, _ = (run[case] for run in runs)
+    assert alone["losses"].keys() == first["losses"].keys()
+    for name, curve in alone["losses"].items():
+        assert_close(first["losses"][name], curve, rtol=1e-3, atol=1e-4, msg=lambda text: f"{name}: {text}")
+
+
+def test_the_real_method_learns_alike(runs):
+    alone, first, _ = (run["real"] for run in runs)
+    for name, curve in alone["losses"].items():
+        last = len(curve) // 2
+        assert_close(first["losses"][name][-last:].mean(), curve[-last:].mean(), rtol=0.2, atol=0.02, msg=lambda text: f"{name}: {text}")
+    assert abs(first["accuracy"] - alone["accuracy"]) < 5
+
+
+@pytest.mark.parametrize("case", ["real", "sgan", "pull-away", "batch-norm", "annealed"])
+def test_weights_are_equal_in_both_processes(runs, case):
+    _, first, second = (run[case] for run in runs)
+    assert first["weights"].keys() == second["weights"].keys()
+    for name, tensor in first["weights"].items():
+        assert torch.equal(tensor, second["weights"][name]), name
+    assert first["accuracy"] == second["accuracy"]
+    assert first["environment"]["processes"] == 2 and first["environment"]["hardware"].startswith("2 x ")
+
+
+def test_interrupted_run_resumes_to_the_same_weights(tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    out, err = sgan_train(whole, "--epochs", "40").communicate(timeout=120)
+    assert out.count("digits: 100 labels") == 1 and out.count("test accuracy") == 1, err
+    assert json.loads((whole / "results.json").read_text())["environment"]["processes"] == 2
+    process = sgan_train(stopped, "--epochs", "40")
+    while not (stopped / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0 and "stopped: finished epochs are kept" in err
+    assert not (stopped / "results.json").exists()
+    sgan_train(stopped, "--epochs", "40", "--resume").communicate(timeout=120)
+    assert weights(stopped) == weights(whole)
+
+
+def test_an_error_of_one_process_ends_both(tmp_path):
+    failing = TRAIN.replace("import sys;", "import os, sys; from sgan_nb import training; step = training.one_step; calls = [];")
+    failing = failing.replace("sys.exit(", "training.one_step = lambda *a: calls.append(0) or (1 / 0 if len(calls) == 6 and os.environ['RANK'] == '1' else step(*a)); sys.exit(")
+    process = sgan_train(tmp_path / "run", "--epochs", "500", code=failing)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 1 and "ZeroDivisionError" in err
+    assert read_tensors(tmp_path / "run/last.pt")["epoch"] == 1
+    assert not list((tmp_path / "run").glob("*.part"))

@@ -26,7 +26,7 @@ from .data import image_grid
 from .training import TrainedModel, load_run
 from .evaluation import classify, draw_images
 from .pictures import DARK_GROUND, open_picture, picture_input
-from .benchmark import read_result
+from .shrink import run_results
 from .limits import Guard, ServiceSettings, Worker, add_errors, read_settings
 
 # %% ../nbs/10_service.ipynb #27560d90
@@ -91,7 +91,7 @@ def load_service(
     model = load_run(settings.run)
     if min(model.image_shape[1:]) < 4: raise ValueError(f"{settings.run} was trained on {model.data}, which are points: only runs on pictures can be served")
     folder = settings.run if settings.run.is_dir() else settings.run.parent
-    return Service(settings, model, read_result(folder), Worker(settings.threads, settings.queue, settings.seconds))
+    return Service(settings, model, run_results(folder), Worker(settings.threads, settings.queue, settings.seconds))
 
 def model_card(
     service:Service,
@@ -221,10 +221,10 @@ def create_app(
     service = load_service(settings or read_settings())
     m, r = service.model, service.results
     app = FastAPIOffline(
-        title="sgan_nb", redoc_url=None, swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect", max_body_size=service.settings.max_upload,
+        title="sgan_nb", redoc_url=None, swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect",
         description=f"{m.config.method}, trained on {m.data} with {r['n_labels']} labels, {r['accuracy']:.2f}% of {r['n']:,} test images right")
     app.state.service = service
-    app.add_middleware(Guard, seconds=service.settings.seconds)
+    app.add_middleware(Guard, max_bytes=service.settings.max_upload, seconds=service.settings.seconds)
     app.include_router(router)
     add_errors(app)
     return app

@@ -30,7 +30,6 @@ class ServiceSettings(BaseSettings):
     max_upload: int = Field(10_000_000, ge=1, description="bytes of a request")
     max_pictures: int = Field(32, ge=1, le=1000, description="pictures of a request")
     max_pixels: int = Field(25_000_000, ge=1, description="pixels of all pictures of a request together, before they are shrunk")
-    max_images: int = Field(400, ge=1, description="generated images of a sheet")
     queue: int = Field(32, ge=1, description="requests that compute or wait for it; more are answered 429")
     seconds: float = Field(10, gt=0, description="time for receiving a request, and again for answering it")
     threads: int = Field(1, ge=1, le=64, description="threads that compute")

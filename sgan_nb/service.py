@@ -166,7 +166,7 @@ def problems(
 @router.post("/predict", responses=problems(400, 408, 413, 422, 429))
 async def predict_pictures(
     service:Annotated[Service, Depends(current_service)],
-    pictures:Annotated[list[UploadFile], File(description="PNG, JPEG, WebP, BMP, GIF (first frame), TIFF or PPM; any size, grey or color, digits dark on light or light on dark",
+    pictures:Annotated[list[UploadFile], File(min_length=1, description="PNG, JPEG, WebP, BMP, GIF (first frame), TIFF or PPM; any size, grey or color, digits dark on light or light on dark",
                                               json_schema_extra={"items": {"type": "string", "format": "binary"}})],
     seen:Annotated[bool, Query(description="Also return what the network saw")]=False,
 ) -> Predictions:
@@ -179,12 +179,11 @@ async def predict_pictures(
 @router.get("/generate", response_class=Response, responses=problems(404, 422, 429) | {200: {"content": {"image/png": {}}, "description": "The sheet"}})
 async def generate_images(
     service:Annotated[Service, Depends(current_service)],
-    n:Annotated[int, Query(ge=1, description="Number of images, ten a row")]=100,
+    n:Annotated[int, Query(ge=1, le=400, description="Number of images, ten a row")]=100,
     seed:Annotated[int, Query(ge=0, lt=2**32, description="Seed of the latent vectors: the same seed, the same images")]=0,
 ) -> Response:
     "A sheet of generated images as PNG."
     if service.model.generator is None: raise HTTPException(404, "This run has no generator.")
-    if n > service.settings.max_images: raise HTTPException(422, f"n: at most {service.settings.max_images} images fit on a sheet, got {n}.")
     return Response(await service.worker.run(lambda: png(image_grid(draw_images(service.model, n, seed)))), media_type="image/png")
 
 @router.get("/model")

@@ -27,6 +27,7 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={name: settings[name + "_requirements"].split() for name in ("tensorboard", "export", "distributed", "cluster", "dev")},
     packages=find_packages(include=["sgan_nb", "sgan_nb.*"]),
+    package_data={"sgan_nb": ["page.html", "pretrained/*"]},
     package_dir={"": "."},
     entry_points={
         "console_scripts": settings["console_scripts"].split(),

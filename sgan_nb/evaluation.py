@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['confusion_counts', 'class_report', 'style', 'plot_confusion', 'confident_mistakes', 'plot_mistakes',
            'largest_confusions', 'plot_confused', 'read_history', 'plot_curves', 'plot_samples', 'plot_features',
-           'draw_images', 'read_pictures', 'classify', 'write_figures']
+           'draw_images', 'classify', 'write_figures']
 
 # %% ../nbs/07_evaluation.ipynb #1bb5c560
 import csv
@@ -16,7 +16,7 @@ import seaborn as sns
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -211,23 +211,6 @@ def draw_images(
     return torch.cat([model.generator(part) for part in z.split(1000)])
 
 # %% ../nbs/07_evaluation.ipynb #0db4170c
-def read_pictures(
-    files:list, # Paths of pictures, any format Pillow reads
-    image_shape:tuple, # (C, H, W) the network expects; C = 1 converts to grey, 3 to RGB
-    resize:bool=False, # Cut out the middle and resize pictures of another size instead of refusing them
-) -> Tensor: # uint8, shape (len(files), C, H, W)
-    "Pictures as network input, bright ink on dark ground as in MNIST; one-line errors name the file."
-    c, h, w = image_shape
-    arrays = []
-    for file in files:
-        try: picture = ImageOps.exif_transpose(Image.open(file)).convert("L" if c == 1 else "RGB")
-        except Exception as e: # Pillow's decoders raise many types
-            raise ValueError(f"{file} is not a readable picture ({type(e).__name__})") from None
-        if picture.size != (w, h) and not resize:
-            raise ValueError(f"{file} is {picture.width}x{picture.height} pixels, the network wants {w}x{h}: resize it, or ask for resizing")
-        arrays.append(np.asarray(ImageOps.fit(picture, (w, h), Image.Resampling.BILINEAR)).reshape(h, w, c))
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
-
 def classify(
     model:TrainedModel,
     images:Tensor, # uint8 or [-1, 1], shape (N, C, H, W)

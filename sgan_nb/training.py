@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOG_STEPS', 'SAMPLE_LATENT_SEED', 'save_checkpoint', 'load_checkpoint', 'train_epoch', 'set_learning_rates', 'report',
            'evaluate', 'measure', 'keep_best', 'finished', 'train', 'open_run', 'record_epoch', 'save_samples',
-           'check_tensorboard', 'write_events', 'finish', 'TrainedModel', 'load_run']
+           'check_tensorboard', 'write_events', 'fake_threshold', 'finish', 'TrainedModel', 'load_run']
 
 # %% ../nbs/06_training.ipynb #9267a13d
 import csv, json, time
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from .data import ImageData, image_grid
 from .baseline import accuracy, predict
+from .discriminator import fake_probability
 from .generator import sample_latent
 from .config import TrainConfig
 from .processes import join_processes, separate
@@ -241,6 +242,16 @@ def write_events(
         for name in row.keys() - {"epoch", "step"}: writer.add_scalar(name, row[name], row["step"])
 
 # %% ../nbs/06_training.ipynb #14dbeca8
+def fake_threshold(
+    model:nn.Module, # Discriminator that was trained with a generator
+    images:Tensor, # Real training images, uint8 or [-1, 1], shape (N, C, H, W)
+    n_classes:int, # K
+) -> float: # In [0, 1]
+    "The p(fake) that 1% of real images exceed, from at most about 20,000 evenly spaced ones."
+    chosen = images[::max(1, len(images) // 20_000)]
+    return fake_probability(predict(model, chosen).logits, n_classes).quantile(0.99).item()
+
+# %% ../nbs/06_training.ipynb #3e1cb1b7
 def finish(
     state:TrainState, # After its last epoch
     folder:Path|None, # Run folder; None where nothing is written
@@ -254,6 +265,7 @@ def finish(
         method=c.method, data=data.name, n_labels=c.n_labels, n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
         n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
         **state.processes.first(evaluate, state.average.module, data.test_images, data.test_targets, data.n_classes),
+        fake_threshold=None if state.generator is None else state.processes.first(fake_threshold, state.average.module, data.train_images, data.n_classes),
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
         labeled=state.split.labeled.tolist(), environment=state.environment)
     if folder is None: return

@@ -1,5 +1,10 @@
 "Tests run without a display, on one thread, and never touch the user's cache."
 import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +20,41 @@ def cache_folder(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
+
+
+class Server:
+    "`sgan_serve` as a process of its own."
+    def __init__(self, *arguments, **environment):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-c", "import sys; from sgan_nb.commands import serve_command; sys.exit(serve_command())", *map(str, arguments)]
+        self.process = subprocess.Popen([*command, "--port", str(self.port)], env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+
+    def __enter__(self):
+        while socket.socket().connect_ex(("127.0.0.1", self.port)):
+            assert self.process.poll() is None, "the service ended"
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def memory(self):
+        "Resident memory in MB; 0 where the system does not tell."
+        status = Path(f"/proc/{self.process.pid}/status")
+        return next(int(line.split()[1]) / 1024 for line in status.open() if line.startswith("VmRSS")) if status.exists() else 0
+
+
+@pytest.fixture(scope="session")
+def server(cache_folder):
+    "The service with the shipped run."
+    with Server(SGAN_SECONDS="5") as server: yield server
+
+
+@pytest.fixture
+def crowded():
+    "A service with a short queue."
+    with Server(SGAN_QUEUE="2") as server: yield server

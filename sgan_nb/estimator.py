@@ -49,7 +49,7 @@ def encode_labels(
 
 # %% ../nbs/11_estimator.ipynb #fb19695a
 VECTOR_SETTINGS = dict(
-    discriminator="mlp-small", unsupervised="logsumexp", unsupervised_weight=0.5, augmentation="none", leaky_slope=0.0, dropout=0.0, input_noise=0.05,
+    discriminator="mlp-small", unsupervised="logsumexp", augmentation="none", leaky_slope=0.0, dropout=0.0, input_noise=0.05,
     hidden_noise=0.1, latent_size=20, learning_rate=3e-3, generator_learning_rate=3e-3, epsilon=1e-4, average_decay=0.99, precision="float32")
 RESERVED = ( # fields of TrainConfig that `fit` decides
     "method", "data", "n_labels", "draw", "strategy", "seed", "n_validation", "labeled_in_unlabeled", "image_size", "epochs", "epoch_steps", "select",

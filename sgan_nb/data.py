@@ -43,7 +43,7 @@ class ImageData:
     name:str # Printed on each result
     train_images:Tensor # uint8, or float32 in [-1, 1] for point sets, shape (N, C, H, W)
     train_targets:Tensor # int64 in [0, K), shape (N,)
-    test_images:Tensor # As train_images, shape (M, C, H, W)
+    test_images:Tensor # As train_images, shape (M, C, H, W); M = 0 without a test set
     test_targets:Tensor # int64 in [0, K), shape (M,)
     classes:tuple[str, ...] # Names of the K classes
 

@@ -92,12 +92,14 @@ def average_weights(
 def start(
     config:TrainConfig, # What to run
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
+    split:Split|None=None, # Labeled and unlabeled images; chosen as `config` says if not given
     processes:Processes=Processes(), # Those that train together; batches must be multiples of their number
 ) -> TrainState: # Untrained, with the global random source of torch seeded
     "Networks, optimizers and label split of a new run. Seeds torch's global source: noise and dropout draw from it."
     device = use_device(config.device)
     data = (data or processes.first(load_data, config.data, None, True, config.image_size)).to(device)
-    split = choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation, config.labeled_in_unlabeled)
+    split = split or choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation, config.labeled_in_unlabeled)
+    split = Split(*(indices.to(device) for indices in (split.labeled, split.unlabeled, split.validation)))
     torch.manual_seed(config.seed)
     rng = torch.Generator(device).manual_seed(config.seed)
     discriminator, generator = build_networks(config, data.image_shape, data.n_classes)

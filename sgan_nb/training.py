@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from .data import ImageData, image_grid
+from .data import ImageData, Split, image_grid
 from .baseline import accuracy, predict
 from .discriminator import fake_probability
 from .generator import sample_latent
@@ -155,13 +155,14 @@ def train(
     resume:bool=False, # Continue from the folder's last checkpoint if there is one
     progress:bool=True, # Show a progress bar
     tensorboard:bool=False, # Also write TensorBoard event files into the folder
+    split:Split|None=None, # Labeled and unlabeled images; chosen as `config` says if not given
 ) -> TrainState: # With `results` of the one reading of the test set
     "Train `config` to the end of its budget, or until patience runs out."
     if tensorboard: check_tensorboard()
     processes = join_processes(config.device)
     device, folder = use_device(config.device), Path(folder) if folder else None
     with open_folder(None if processes.rank else folder, resume) as own, torch.random.fork_rng([device] if device.type == "cuda" else []):
-        state = start(config, data, processes)
+        state = start(config, data, split, processes)
         if folder: open_run(state, folder)
         n = state.epoch_steps
         with tqdm(total=config.epochs * n, initial=state.epoch * n, desc=config.method, disable=not progress or processes.rank > 0, mininterval=1) as bar:
@@ -256,15 +257,16 @@ def finish(
     state:TrainState, # After its last epoch
     folder:Path|None, # Run folder; None where nothing is written
 ) -> None:
-    "Put the selected weights in place, read the test set once, and write weights and results."
+    "Put the selected weights in place, read the test set once if there is one, and write weights and results."
     c, data = state.config, state.data
     weights = state.best["weights"] if state.best else _weights(state)
     state.average.module.load_state_dict(weights["discriminator"])
     if state.generator is not None: state.generator.load_state_dict(weights["generator"])
+    tested = state.processes.first(evaluate, state.average.module, data.test_images, data.test_targets, data.n_classes) if len(data.test_images) else {}
     state.results = dict(
         method=c.method, data=data.name, n_labels=c.n_labels, n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
         n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
-        **state.processes.first(evaluate, state.average.module, data.test_images, data.test_targets, data.n_classes),
+        **tested,
         fake_threshold=None if state.generator is None else state.processes.first(fake_threshold, state.average.module, data.train_images, data.n_classes),
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
         labeled=state.split.labeled.tolist(), environment=state.environment)

@@ -18,9 +18,9 @@ QUIET = dict(data="digits", device="cpu", precision="float32", input_noise=0.0, 
 STILL = QUIET | dict(augmentation="affine", augmentation_strength=0.0)
 CASES = {  # equal in any number of processes: nothing is random but batches and latent vectors, and those are alike
     "sgan": replace(METHODS["sgan"], **QUIET, epoch_steps=15),
-    "pull-away": replace(METHODS["improved-gan"], **QUIET, pull_away_weight=0.1, epoch_steps=10),
+    "pull-away": replace(METHODS["improved-gan"], **QUIET, pull_away_weight=0.1, learning_rate=3e-4, generator_learning_rate=3e-4, epoch_steps=5),
     "batch-norm": replace(METHODS["petrova"], **QUIET | {"discriminator": "deep-cnn", "epoch_steps": 3}),
-    "annealed": replace(METHODS["uda"], **STILL | {"batch_size": 40, "labeled_batch_size": 20, "epoch_steps": 3}, annealing="log", confidence=0.0),
+    "annealed": replace(METHODS["uda"], **STILL | {"batch_size": 40, "labeled_batch_size": 20, "epoch_steps": 3}, annealing="log", confidence=0.0, learning_rate=1e-4),
 }
 REAL = replace(METHODS["sgan"], data="digits", device="cpu", epochs=8)
 

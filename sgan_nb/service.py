@@ -220,7 +220,7 @@ def create_app(
     service = load_service(settings or read_settings())
     m, r = service.model, service.results
     app = FastAPIOffline(
-        title="sgan_nb", redoc_url=None, swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect",
+        title="sgan_nb", redoc_url=None, redirect_slashes=False, swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect",
         description=f"{m.config.method}, trained on {m.data} with {r['n_labels']} labels, {r['accuracy']:.2f}% of {r['n']:,} test images right")
     app.state.service = service
     app.add_middleware(Guard, max_bytes=service.settings.max_upload, seconds=service.settings.seconds)

@@ -8,8 +8,9 @@ __all__ = ['mean_history', 'plot_learning', 'plot_convergence', 'plot_errors', '
 # %% ../nbs/09_comparison.ipynb #82e9aabe
 from statistics import mean, stdev
 import seaborn as sns
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 from .evaluation import style
 from .tables import PUBLISHED_ERRORS
 
@@ -29,7 +30,7 @@ def plot_learning(
     average = mean_history(histories)
     losses = [k for k in average[0] if k not in ("epoch", "step", "seconds") and not k.endswith("accuracy")]
     with style():
-        figure = Figure(figsize=(5.5, 2.4), layout="constrained")
+        figure = Figure(figsize=(5.5, 2.5), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axes, keys in (left, losses), (right, ["test_accuracy"]):
             for key, line, color in zip(keys, ("-", "--", ":", "-."), ("black", "0.35", "0.5", "0.2")):
@@ -39,10 +40,10 @@ def plot_learning(
         for history in histories:
             steps, values = _points(history, "test_accuracy")
             if not values: continue
-            right.plot(steps[values.index(max(values))], max(values), "o", markersize=5, fillstyle="none", color="black")
-            right.plot(steps[-1], values[-1], "o", markersize=3.5, color="black")
-        left.set(xlabel="step", ylabel="loss (epoch mean), nats or mean square", yscale="log")
-        left.legend(frameon=False, loc="best")
+            right.plot(steps[values.index(max(values))], max(values), "o", markersize=7, fillstyle="none", color="black")
+            right.plot(steps[-1], values[-1], "o", markersize=3, color="black")
+        left.set(xlabel="step", ylabel="loss (epoch mean)", yscale="log")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=len(losses), frameon=False)
         right.set(xlabel="step", ylabel="test accuracy (%)")
     return figure
 
@@ -69,12 +70,11 @@ def plot_convergence(
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 
-def _plain_numbers(axis) -> None:
-    "Write 0.5, 1, 10 on a logarithmic axis, not powers."
+def _plain_numbers(axis:Axis) -> None:
+    "Write 0.5, 1, 20 on a logarithmic axis, not powers."
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    low, high = axis.get_view_interval()
-    narrow = high / low < 8
-    axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if narrow and f"{value:e}"[0] in "235" else "") if narrow else NullFormatter())
+    axis.set_minor_formatter(NullFormatter())
 
 # %% ../nbs/09_comparison.ipynb #26cb63e0
 def plot_errors(
@@ -113,12 +113,12 @@ def plot_label_counts(
         axes = figure.subplots()
         for i, (group, fill, color) in enumerate(((published, "none", "0.45"), (own, "full", "black"))):
             for j, ((name, points), marker) in enumerate(zip(group, "os^DvP*")):
-                shift = 1.03 ** (j - len(group) / 2) # side by side where many have the same number of labels
+                shift = 1.04 ** (j - len(group) / 2) # side by side where many have the same number of labels
                 axes.errorbar([n * shift for n in points], [e for e, _ in points.values()], [s or 0 for _, s in points.values()], fmt=f"-{marker}", linewidth=0.7,
                               color=color, fillstyle=fill, markersize=5, capsize=2, label=name if i == 0 else f"{name} (here)")
-        axes.set(xlabel="labeled images", ylabel="test error (%)", xscale="log", yscale="log", xticks=(20, 50, 100, 200, 1000))
+        axes.set(xlabel="labeled images", ylabel="test error (%)", xscale="log", yscale="log", ylim=(0.3, 40))
         for axis in axes.xaxis, axes.yaxis: _plain_numbers(axis)
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(FixedLocator((20, 50, 100, 200, 1000)))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)
     return figure
 

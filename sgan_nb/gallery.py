@@ -92,12 +92,12 @@ def plot_confusions(
 ) -> Figure:
     "Numbers of mistakes by true and predicted class, side by side; shading on one logarithmic scale."
     with style():
-        figure = Figure(figsize=(5.5, 2.15), layout="constrained")
+        figure = Figure(figsize=(5.5, 2.3), layout="constrained")
         for axes, (name, e) in zip(figure.subplots(1, len(examined), sharey=True, squeeze=False)[0], examined.items()):
             wrong = e.counts - np.diag(np.diag(e.counts))
             text = np.where(wrong == 0, "", wrong.astype(str))
             sns.heatmap(np.log1p(wrong), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(300), square=True, cbar=False, ax=axes, linewidths=0.3, linecolor="0.9",
-                        annot_kws=dict(size=5.5), xticklabels=e.data.classes, yticklabels=e.data.classes)
+                        annot_kws=dict(size=6), xticklabels=e.data.classes, yticklabels=e.data.classes)
             for i in range(len(wrong)): axes.plot([i, i + 1], [i, i + 1], color="0.75", linewidth=0.6)
             axes.set_title(f"{name}\n{wrong.sum():,} errors of {e.counts.sum():,}", fontsize=8)
             axes.tick_params(labelsize=7, length=0)

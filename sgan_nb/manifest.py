@@ -77,7 +77,7 @@ def typed_numbers(
     body = _WITHOUT_NUMBERS.sub(blank, "\n" * tex.count("\n", 0, start) + tex[start:])
     def keep_decimals(match:re.Match) -> str: return " ".join(re.findall(r"\d+\.\d+", match[0])) + blank(match)
     text = _MATH.sub(keep_decimals, body)
-    return [(text.count("\n", 0, m.start()) + 1, m[0].strip()) for m in re.finditer(r"\d+[.,]\d+|\d{2,}|\d+\s*\\%", text)]
+    return [(text.count("\n", 0, m.start()) + 1, m[0].strip()) for m in re.finditer(r"(?<![A-Za-z\d.])(?<![A-Za-z]-)(?:\d+[.,]\d+|\d{2,}|\d+\s*\\%)", text)]
 
 def unmade_files(
     tex:str, # Source of the paper

@@ -172,7 +172,7 @@ def _flat(facts:dict, prefix:str="") -> dict:
     flat = {}
     for name, value in facts.items():
         key = f"{prefix}/{name}".strip("/")
-        flat |= _flat(value, key) if isinstance(value, dict) else {key: f"{value:.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)}
+        flat |= _flat(value, key) if isinstance(value, dict) else {key: f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)}
     return flat
 
 def numbers_tex(

@@ -233,6 +233,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'sgan_nb.paper.published_table': ('paper.html#published_table', 'sgan_nb/paper.py'),
                                'sgan_nb.paper.read_configs': ('paper.html#read_configs', 'sgan_nb/paper.py'),
                                'sgan_nb.paper.settings_table': ('paper.html#settings_table', 'sgan_nb/paper.py'),
+                               'sgan_nb.paper.sources_table': ('paper.html#sources_table', 'sgan_nb/paper.py'),
                                'sgan_nb.paper.tabular': ('paper.html#tabular', 'sgan_nb/paper.py'),
                                'sgan_nb.paper.tex': ('paper.html#tex', 'sgan_nb/paper.py')},
             'sgan_nb.plane': { 'sgan_nb.plane.draw_plane': ('plane.html#draw_plane', 'sgan_nb/plane.py'),

@@ -147,7 +147,7 @@ def plot_sample_sheets(
     with style():
         figure = Figure(figsize=(5.5, (0.3 * n_epochs + 0.22) * -(-len(folders) // 2)), layout="constrained")
         blocks = figure.subfigures(-(-len(folders) // 2), 2, squeeze=False).flat
-        for block, (name, folder) in zip(blocks, folders.items()):
+        for (name, folder), block in zip(folders.items(), blocks):
             strips = sorted((Path(folder) / "samples").glob("epoch_*.png"))
             if not strips: raise FileNotFoundError(f"no samples in {folder}: the method has no generator, or training has not finished an epoch")
             chosen = [strips[round(i)] for i in np.unique(np.linspace(0, len(strips) - 1, n_epochs).round())]
@@ -176,5 +176,5 @@ def plot_labeled_sets(
             sizes = torch.bincount(data.train_targets[chosen], minlength=data.n_classes)
             axes.imshow(image_grid(data.train_images[chosen], 10, 1), cmap="gray_r")
             axes.set(xticks=[], yticks=[])
-            axes.set_title(f"{strategy}\n{sizes.min()} to {sizes.max()} images per class", fontsize=8)
+            axes.set_title(f"{strategy}\n{'–'.join(str(n) for n in dict.fromkeys((int(sizes.min()), int(sizes.max()))))} images per class", fontsize=8)
     return figure

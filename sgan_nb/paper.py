@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOT_SETTINGS', 'PAIRS', 'tex', 'tabular', 'methods_table', 'cases_table', 'draws_table', 'read_configs',
-           'settings_table', 'differences_table', 'networks_table', 'published_table', 'compute_table', 'number_values',
-           'numbers_tex']
+           'settings_table', 'differences_table', 'networks_table', 'published_table', 'sources_table', 'compute_table',
+           'number_values', 'numbers_tex']
 
 # %% ../nbs/17_paper.ipynb #aef8fce8
 import json
@@ -117,6 +117,14 @@ def published_table() -> str: # LaTeX
     counts = sorted({n for points in PUBLISHED_ERRORS.values() for n in points})
     def cell(points, n): return "" if n not in points else f"{points[n][0]:g}" + (f" ± {points[n][1]:g}" if points[n][1] is not None else "")
     return tabular([{"source": name, **{str(n): cell(points, n) for n in counts}} for name, points in PUBLISHED_ERRORS.items()], "l" + len(counts) * "r")
+
+def sources_table(
+    data:str="mnist", # Data set
+    n_labels:int=100,
+) -> str: # LaTeX
+    "What was published for the methods of the report, and where."
+    return tabular([{"method": method, "chosen": strategy, "published test accuracy (%), source": text}
+                    for (d, n, strategy, method), text in PUBLISHED.items() if (d, n) == (data, n_labels) and text != "none found"], "lll")
 
 def compute_table(
     results:list, # From `read_results`

@@ -61,7 +61,7 @@ def plot_real_fake(
     with style():
         figure = Figure(figsize=(5.5, 1.55 * -(-len(log_odds) // columns) + 0.35), layout="constrained")
         panels = figure.subplots(-(-len(log_odds) // columns), columns, squeeze=False).flat
-        for axes, (name, (real, fake)) in zip(panels, log_odds.items()):
+        for (name, (real, fake)), axes in zip(log_odds.items(), panels): # in this order zip leaves the next panel alone
             edges = torch.linspace(*torch.cat([real, fake]).float().quantile(torch.tensor([0.002, 0.998])), 31).numpy()
             axes.hist(real.numpy().clip(edges[0], edges[-1]), edges, density=True, color="0.75", label="test images")
             axes.hist(fake.numpy().clip(edges[0], edges[-1]), edges, density=True, histtype="step", color="black", linewidth=1, label="generated")

@@ -19,7 +19,7 @@ from .plans import collect_results, run_plan
 from .gallery import analyze, examine, find_runs
 from .manifest import find_sources, record
 from .paper import (cases_table, compute_table, differences_table, draws_table, methods_table, networks_table, number_values, numbers_tex,
-                           published_table, read_configs, settings_table)
+                           published_table, read_configs, settings_table, sources_table)
 
 # %% ../nbs/18_work.ipynb #2e157a09
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def write_tables(
     main, others = summarize(work.main), [r for r in work.results if r not in work.main]
     configs = read_configs(work.main)
     texts = {"methods": methods_table(main), "draws": draws_table(work.results), "settings": settings_table(configs["sgan"]), "differences": differences_table(configs),
-             "networks": networks_table(configs), "published": published_table(), "compute": compute_table(work.results)}
+             "networks": networks_table(configs), "published": published_table(), "sources": sources_table(), "compute": compute_table(work.results)}
     if others: texts["cases"] = cases_table(summarize(others))
     for name, text in texts.items(): save_text(work, f"tables/{name}.tex", text, every)
     found = {"analysis": "results/analysis.json", "circles": "results/circles.json"}

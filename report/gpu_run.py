@@ -30,10 +30,7 @@ def main():
     if missing:
         return f"missing packages: pip install {' '.join(missing)}"
     import torch
-    try:
-        import IPython.display  # noqa: F401
-    except ImportError:
-        sys.modules["IPython"], sys.modules["IPython.display"] = types.ModuleType("IPython"), types.SimpleNamespace()
+    sys.modules["IPython.display"] = types.ModuleType("IPython.display")
     sys.modules["IPython.display"].display = show
     names = {"__name__": "__main__"}
     try:

@@ -347,6 +347,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'sgan_nb.work.Work.main': ('work.html#work.main', 'sgan_nb/work.py'),
                               'sgan_nb.work.Work.results': ('work.html#work.results', 'sgan_nb/work.py'),
                               'sgan_nb.work.gather': ('work.html#gather', 'sgan_nb/work.py'),
+                              'sgan_nb.work.open_work': ('work.html#open_work', 'sgan_nb/work.py'),
                               'sgan_nb.work.run_records': ('work.html#run_records', 'sgan_nb/work.py'),
                               'sgan_nb.work.save_figure': ('work.html#save_figure', 'sgan_nb/work.py'),
                               'sgan_nb.work.save_text': ('work.html#save_text', 'sgan_nb/work.py'),

@@ -26,47 +26,47 @@ from .paper import read_configs
 from .work import Work, run_records, save_figure
 
 # %% ../nbs/19_rendering.ipynb #f7d047e6
-def _draw(work:Work, name:str, needs:bool|list|dict, plot:Callable, patterns:list) -> Figure|None:
-    "Save a figure if what it needs is there, else say so."
+def _draw(work:Work, name:str, needs:bool|list|dict, plot:Callable, patterns:list) -> Figure|str:
+    "A figure, saved, if what it needs is there, else a line that says so."
     if needs: return save_figure(work, name, plot(), patterns)
-    kept = " and that of earlier runs stays" if f"figures/{name}.pdf" in read_manifest(work.report) else ""
-    print(f"{name}: the runs or weights for this figure are not here: none is drawn{kept}")
+    kept = ", that of earlier runs stays" if f"figures/{name}.pdf" in read_manifest(work.report) else ""
+    return f"{name}: not drawn, its runs or their weights are not here{kept}"
 
-def render_learning(work:Work, method:str="sgan") -> Figure|None:
+def render_learning(work:Work, method:str="sgan") -> Figure|str:
     "Losses and accuracy of a method."
     decay = read_configs(work.main)[method]["decay_start"]
     return _draw(work, f"learning-{method}", work.histories(method), lambda: plot_learning(work.histories(method), decay), run_records(work, [method], kind="*"))
 
-def render_convergence(work:Work) -> Figure|None:
+def render_convergence(work:Work) -> Figure|str:
     "Accuracy by training time of the core methods."
     methods = {m: work.histories(m) for m in CORE if work.histories(m)}
     return _draw(work, "convergence", methods, lambda: plot_convergence(methods), run_records(work, CORE, kind="*"))
 
-def render_comparison(work:Work) -> Figure|None:
+def render_comparison(work:Work) -> Figure|str:
     "Every method of the main case."
     return _draw(work, "comparison", work.main, lambda: plot_errors(work.main), [f"results/{work.case}/*/draw-*/results.json"])
 
-def render_ingredients(work:Work) -> Figure|None:
+def render_ingredients(work:Work) -> Figure|str:
     "What each part adds."
     return _draw(work, "ingredients", work.main, lambda: plot_errors(work.main, list(CORE)), run_records(work, CORE))
 
-def render_label_counts(work:Work) -> Figure|None:
+def render_label_counts(work:Work) -> Figure|str:
     "Error by number of labels."
     kind = work.case.rpartition("-")[0]
     results = [r for r in work.results if Path(r["folder"]).parts[-3].rpartition("-")[0] == kind and r["strategy"] == "random"]
     return _draw(work, "label_counts", results, lambda: plot_label_counts(results), [f"results/{kind}-*/*/draw-*/results.json"])
 
-def render_time(work:Work) -> Figure|None:
+def render_time(work:Work) -> Figure|str:
     "Minutes by method."
     return _draw(work, "time", work.main, lambda: plot_time(work.main), [f"results/{work.case}/*/draw-*/results.json"])
 
-def render_strategies(work:Work) -> Figure|None:
+def render_strategies(work:Work) -> Figure|str:
     "Accuracy by the choice of labels."
     here = [r for r in work.results if Path(r["folder"]).parts[-3] == work.case]
     methods = {r["method"] for r in here if r["strategy"] == "representative"}
     return _draw(work, "strategies", methods, lambda: plot_draws([r for r in here if r["method"] in methods]), [f"results/{work.case}/*/draw-*/results.json"])
 
-def render_labeled_sets(work:Work) -> Figure|None:
+def render_labeled_sets(work:Work) -> Figure|str:
     "The images two strategies choose."
     e = work.examined.get("sgan")
     return _draw(work, "labeled_sets", bool(e), lambda: plot_labeled_sets(e.data), run_records(work, ["sgan"], "0"))
@@ -82,48 +82,48 @@ def _chosen(work:Work, *methods:str) -> dict:
     "Those of the named methods that can be examined, each once."
     return {m: work.examined[m] for m in dict.fromkeys(methods) if m in work.examined}
 
-def render_confusions(work:Work) -> Figure|None:
+def render_confusions(work:Work) -> Figure|str:
     "Mistakes by class of baseline, sgan and the best method."
     chosen = _chosen(work, "baseline", "sgan", work.best)
     return _draw(work, "confusions", chosen, lambda: plot_confusions(chosen), run_records(work, chosen, "0"))
 
-def render_confusion(work:Work) -> Figure|None:
+def render_confusion(work:Work) -> Figure|str:
     "Confusion matrix of sgan."
     chosen = _chosen(work, "sgan")
     return _draw(work, "confusion", chosen, lambda: plot_confusion(chosen["sgan"].counts, chosen["sgan"].data.classes), run_records(work, chosen, "0"))
 
-def render_class_errors(work:Work) -> Figure|None:
+def render_class_errors(work:Work) -> Figure|str:
     "Error by class of baseline, augmented and sgan."
     chosen = _chosen(work, "baseline", "augmented", "sgan")
     return _draw(work, "class_errors", chosen, lambda: plot_class_errors(chosen), run_records(work, chosen, "0"))
 
-def render_mistakes(work:Work) -> Figure|None:
+def render_mistakes(work:Work) -> Figure|str:
     "Surest mistakes of baseline, sgan and the best method."
     chosen = _chosen(work, "baseline", "sgan", work.best)
     return _draw(work, "mistakes", chosen, lambda: plot_sure_mistakes(chosen), run_records(work, chosen, "0"))
 
-def render_reliability(work:Work) -> Figure|None:
+def render_reliability(work:Work) -> Figure|str:
     "Calibration of baseline, sgan and the best method."
     chosen = _chosen(work, "baseline", "augmented", "sgan", work.best)
     bins = {m: calibration_bins(e.probabilities, e.data.test_targets) for m, e in chosen.items()}
     return _draw(work, "reliability", chosen, lambda: plot_reliability(bins), run_records(work, chosen, "0"))
 
-def render_real_fake(work:Work) -> Figure|None:
+def render_real_fake(work:Work) -> Figure|str:
     "How real test images and generated ones look to each discriminator."
     chosen = {m: e for m, e in work.examined.items() if e.model.generator is not None}
     return _draw(work, "real_fake", chosen, lambda: plot_real_fake({m: (e.log_odds, generated_log_odds(e)) for m, e in chosen.items()}), run_records(work, chosen, "0"))
 
-def render_samples(work:Work) -> Figure|None:
+def render_samples(work:Work) -> Figure|str:
     "Three epochs of each generator."
     chosen = {m: e.folder for m, e in work.examined.items() if e.model.generator is not None}
     return _draw(work, "sample_sheets", chosen, lambda: plot_sample_sheets(chosen), run_records(work, chosen, "0"))
 
-def render_sheet(work:Work) -> Figure|None:
+def render_sheet(work:Work) -> Figure|str:
     "All kept epochs of the generator of sgan."
     chosen = _chosen(work, "sgan")
     return _draw(work, "samples", chosen, lambda: plot_samples(chosen["sgan"].folder), run_records(work, chosen, "0"))
 
-def render_features(work:Work) -> Figure|None:
+def render_features(work:Work) -> Figure|str:
     "Feature space of sgan in two dimensions."
     e = work.examined.get("sgan")
     return _draw(work, "features", bool(e), lambda: plot_features(e.model, e.data.test_images[:1000], e.data.test_targets[:1000]), run_records(work, ["sgan"], "0"))

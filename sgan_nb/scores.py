@@ -57,10 +57,11 @@ def plot_real_fake(
     log_odds:dict, # Method -> log-odds in nats of test images, shape (N,), and of generated ones, shape (M,)
 ) -> Figure:
     "Histograms of the log-odds of being real, one panel a method."
-    columns = min(4, len(log_odds))
+    rows = -(-len(log_odds) // 4)
+    columns = -(-len(log_odds) // rows)
     with style():
-        figure = Figure(figsize=(5.5, 1.55 * -(-len(log_odds) // columns) + 0.35), layout="constrained")
-        panels = figure.subplots(-(-len(log_odds) // columns), columns, squeeze=False).flat
+        figure = Figure(figsize=(5.5, 1.4 * rows + 0.45), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flat
         for (name, (real, fake)), axes in zip(log_odds.items(), panels): # in this order zip leaves the next panel alone
             edges = torch.linspace(*torch.cat([real, fake]).float().quantile(torch.tensor([0.002, 0.998])), 31).numpy()
             axes.hist(real.numpy().clip(edges[0], edges[-1]), edges, density=True, color="0.75", label="test images")

@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+TEXLIVE = texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
 GENERATED = nbs sgan_nb report README.md pyproject.toml
 
-.PHONY: help install run results test check export readme lab
+.PHONY: help install run gpu results report test check export readme lab
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -19,10 +20,17 @@ install: .venv/.installed ## create .venv with the package and its development t
 run: install ## compare a plain classifier with a semi-supervised GAN on 100 labels
 	$(VENV) sgan_benchmark --methods baseline sgan --data auto --labels 100 --draws 0 --figures --out runs
 
-results: install ## redo the committed results: three draws of everything, about ten hours on two cores
-	$(VENV) bash report/measure.sh runs/results
-	$(VENV) sgan_evaluate runs/results/mnist-100/sgan/draw-0 --figures runs/results/figures
-	mkdir -p report/figures && for f in curves samples confusion confused; do cp runs/results/figures/$$f.png report/figures/ || exit 1; done
+gpu: ## train what the report shows (SGAN_PLAN=gpu, cpu, tiny or none), then write its figures, tables and numbers
+	$(VENV) "$$(command -v .venv/bin/python || command -v $(PYTHON))" report/gpu_run.py
+
+results: install ## redo the committed results on a CPU: three draws, about ten hours on two cores
+	SGAN_PLAN=cpu $(MAKE) --no-print-directory gpu
+
+report: ## build report/report_neurips.pdf from the committed results
+	@command -v latexmk >/dev/null && command -v pdflatex >/dev/null && kpsewhich natbib.sty mathptmx.sty microtype.sty >/dev/null || \
+	{ echo "LaTeX is missing: on Debian and Ubuntu, apt-get install latexmk $(TEXLIVE)" >&2; exit 1; }
+	$(PYTHON) report/check.py
+	cd report && SOURCE_DATE_EPOCH=0 latexmk -pdf -silent -halt-on-error -jobname=report_neurips report.tex || { grep -A3 '^!' report_neurips.log >&2; exit 1; }
 
 # One thread per worker: workers that share cores slow each other down tenfold
 test: install ## run every notebook, then the tests

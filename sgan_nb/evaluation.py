@@ -89,7 +89,7 @@ def plot_mistakes(
     "The most confident mistakes, each with true class, predicted class and confidence."
     chosen = confident_mistakes(probabilities, targets, n)
     with style():
-        figure = Figure(figsize=(6, 0.95 * max(1, -(-len(chosen) // 10)) + 0.1), layout="constrained")
+        figure = Figure(figsize=(5.5, 0.95 * max(1, -(-len(chosen) // 10)) + 0.1), layout="constrained")
         for axes, i in zip(figure.subplots(-(-max(n, 10) // 10), 10).flat, chosen.tolist()):
             confidence, guess = probabilities[i].max(0)
             axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(2), cmap="gray_r")

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['router', 'PAGE', 'Prediction', 'Predictions', 'ModelCard', 'Health', 'Problem', 'Service', 'load_service',
            'model_card', 'predict_uploads', 'data_url', 'png', 'upload_name', 'current_service', 'problems',
-           'predict_pictures', 'generate_images', 'describe_model', 'health', 'page_policy', 'page', 'create_app']
+           'predict_pictures', 'generate_images', 'describe_model', 'report_health', 'page_policy', 'page',
+           'create_app']
 
 # %% ../nbs/10_service.ipynb #e2d89aeb
 import re
@@ -192,7 +193,7 @@ async def describe_model(service:Annotated[Service, Depends(current_service)]) -
     return model_card(service)
 
 @router.get("/health")
-async def health() -> Health:
+async def report_health() -> Health:
     "Whether the service is up."
     return Health(status="ok")
 

@@ -35,11 +35,12 @@ def plan_parts(
     if plan == "cpu":
         mnist, fashion = [dict(data=[data], n_labels=[100], draws=range(3)) for data in ("mnist", "fashion-mnist")]
         settings = dict(average_decay=0.999) # the published average is too slow for a short budget
-        parts = [mnist | dict(methods=CORE), mnist | dict(methods=("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch")),
-                 mnist | settings | dict(methods=("improved-gan",), epochs=40, decay_start=0.5), mnist | settings | dict(methods=("complement",), epochs=20),
-                 mnist | dict(methods=("odena",), epochs=5), mnist | dict(methods=("augmented", "sgan"), strategy="representative"),
-                 fashion | dict(methods=("baseline", "augmented", "sgan", "sgan-uda", "petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch")),
-                 fashion | dict(methods=("augmented", "sgan"), n_labels=[1000])]
+        parts = []
+        for data in mnist, fashion:
+            parts += [data | dict(methods=CORE), data | dict(methods=("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch")),
+                      data | settings | dict(methods=("improved-gan",), epochs=40, decay_start=0.5), data | settings | dict(methods=("complement",), epochs=20),
+                      data | dict(methods=("odena",), epochs=5)]
+        parts += [mnist | dict(methods=("augmented", "sgan"), strategy="representative"), fashion | dict(methods=("augmented", "sgan"), n_labels=[1000])]
     else:
         ten = dict(n_labels=[100], draws=range(10))
         parts = [ten | dict(data=[data], methods=methods) for methods in (CORE, others) for data in ("mnist", "fashion-mnist")]

@@ -23,6 +23,7 @@ CASES = {  # equal in any number of processes: nothing is random but batches and
     "annealed": replace(METHODS["uda"], **STILL | {"batch_size": 40, "labeled_batch_size": 20, "epoch_steps": 3}, annealing="log", confidence=0.0, learning_rate=1e-4),
 }
 REAL = replace(METHODS["sgan"], data="digits", device="cpu", epochs=8)
+WHOLE = replace(METHODS["sgan"], data="digits", device="cpu", epochs=40, epoch_steps=4)
 
 
 def record(config, data):
@@ -50,6 +51,8 @@ def main(folder):
             stack.enter_context(patch.object(steps, "batch_rng", lambda processes, rng, seed, epoch: torch.Generator().manual_seed(epoch)))
             stack.enter_context(patch.object(steps, "sample_latent", lambda n, size, rng: group.share(torch.rand(n * group.count, size, generator=latent), 0)))
             results[name] = record(config, data)
+    if group.count == 2:
+        training.train(WHOLE, data, folder / "whole", progress=False)
     torch.save(results, folder / f"{group.count}-{group.rank}.pt")
 
 

@@ -15,12 +15,12 @@ from sgan_nb.runs import read_tensors
 SCRIPT = str(Path(__file__).with_name("shared_training.py"))
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TRAIN = "import sys; from sgan_nb.commands import train_command; sys.exit(train_command())"
-SHORT = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures", "--epoch-steps", "4"]
+WHOLE = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures", "--epochs", "40", "--epoch-steps", "4"]
 
 
 def sgan_train(folder, *options, code=TRAIN):
     "Start `sgan_train` in two processes."
-    command = [*TORCHRUN, "--no-python", sys.executable, "-c", code, "--out", str(folder), *SHORT, *options]
+    command = [*TORCHRUN, "--no-python", sys.executable, "-c", code, "--out", str(folder), *WHOLE, *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -31,9 +31,13 @@ def weights(folder):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
     "What shared_training.py recorded: alone, and in the first and second of two processes."
-    folder = tmp_path_factory.mktemp("shared")
     subprocess.run([sys.executable, SCRIPT, str(folder)], check=True)
     subprocess.run([*TORCHRUN, SCRIPT, str(folder)], check=True)
     return [torch.load(folder / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
@@ -63,27 +67,26 @@ def test_weights_are_equal_in_both_processes(runs, case):
     assert first["processes"] == 2 and first["hardware"].startswith("2 x ")
 
 
-def test_interrupted_run_resumes_to_the_same_weights(tmp_path):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    out, err = sgan_train(whole, "--epochs", "40").communicate(timeout=120)
-    assert out.count("digits: 100 labels") == 1 and out.count("test accuracy") == 1, err
-    assert json.loads((whole / "results.json").read_text())["environment"]["processes"] == 2
-    process = sgan_train(stopped, "--epochs", "40")
+def test_interrupted_run_resumes_to_the_same_weights(runs, folder):
+    stopped = folder / "stopped"
+    process = sgan_train(stopped)
     while not (stopped / "last.pt").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=90)
     assert process.returncode != 0 and "stopped: finished epochs are kept" in err
     assert not (stopped / "results.json").exists()
-    sgan_train(stopped, "--epochs", "40", "--resume").communicate(timeout=120)
-    assert weights(stopped) == weights(whole)
+    out, err = sgan_train(stopped, "--resume").communicate(timeout=180)
+    assert out.count("digits: 100 labels") == 1 and out.count("test accuracy") == 1, err
+    assert weights(stopped) == weights(folder / "whole")
+    assert json.loads((stopped / "results.json").read_text())["environment"]["processes"] == 2
 
 
 def test_an_error_of_one_process_ends_both(tmp_path):
     failing = TRAIN.replace("import sys;", "import os, sys; from sgan_nb import training; step = training.one_step; calls = [];")
     failing = failing.replace("sys.exit(", "training.one_step = lambda *a: calls.append(0) or (1 / 0 if len(calls) == 6 and os.environ['RANK'] == '1' else step(*a)); sys.exit(")
-    process = sgan_train(tmp_path / "run", "--epochs", "500", code=failing)
-    _, err = process.communicate(timeout=90)
+    process = sgan_train(tmp_path / "run", code=failing)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 1 and "ZeroDivisionError" in err
     assert read_tensors(tmp_path / "run/last.pt")["epoch"] == 1
     assert not list((tmp_path / "run").glob("*.part"))

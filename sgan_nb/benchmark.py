@@ -129,11 +129,11 @@ def _loaded(data:str, image_size:int) -> ImageData:
 def run_groups(
     cells:list, # TrainConfigs, from `grid`
     out:Path, # Folder of the benchmark
-    size:int, # Runs in one program, at least 1
+    size:int, # Runs in one program, at least 2
     progress:bool=True, # Show progress bars
 ) -> None:
     "Train unfinished cells in groups of `size` that differ in draw and seed only; a cell without company is left to `run_grid`."
-    if size < 1: raise ValueError(f"at least 1 run at once, got {size}")
+    if size < 2: raise ValueError(f"at least 2 runs make a group, got {size}")
     groups = {}
     for c in cells:
         folder = cell_folder(c, _loaded(c.data, c.image_size).name, out)

@@ -229,8 +229,9 @@ def benchmark_command(arguments:list|None=None) -> None:
     options = parser.parse_args(arguments)
     if torch.distributed.is_torchelastic_launched(): raise ValueError("torchrun is for sgan_train: cells run beside each other with --workers or --cluster")
     cells = grid(options.methods, options.data_sets, options.labels, options.draws, options.seeds, **settings(options))
-    run_groups(cells, options.out, options.together)
+    if options.cluster and options.together > 1: raise ValueError("runs are trained together in one process: leave out --cluster or --together")
     executor = use_cluster(options.cluster, options.out / "jobs") if options.cluster else None
+    if options.together > 1: run_groups(cells, options.out, options.together)
     results = run_grid(cells, options.out, options.figures, workers=options.workers, executor=executor)
     voted = []
     for data in [load_data(name, image_size=getattr(options, "image_size", 0)) for name in options.data_sets] if options.ensemble else []:

@@ -133,7 +133,7 @@ def test_module_imports_and_is_indexed(module):
     assert loaded.__doc__
     assert all(hasattr(loaded, name) for name in loaded.__all__)
     indexed = {key.split(".")[2] for key in _modidx.d["syms"][f"sgan_nb.{module}"]}
-    defined = {node.name for node in TREES[module].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    defined = {node.name for node in TREES[module].body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
     assert indexed == defined
 
 

@@ -16,7 +16,7 @@ from .data import ImageData, check_name, normalize
 from .generator import sample_latent
 from .runs import write_atomically
 from .training import TrainedModel, load_run
-from .card import CARD_MARK, metadata, model_card, read_results, stored_data
+from .card import CARD_MARK, metadata, model_card, finished_results, stored_data
 from .conversion import (export_program, exported_networks, load_onnx, load_program, load_safetensors, onnx_bytes, program_bytes,
                                 safetensors_bytes, stored_networks)
 
@@ -71,7 +71,7 @@ def export_run(
     if missing: raise ValueError(f'exporting needs {", ".join(missing)}: pip install "sgan_nb[export]"')
     for name in formats: check_name(name, FORMATS, "format")
     model, folder = load_run(run), Path(run) if Path(run).is_dir() else Path(run).parent
-    results, out = read_results(folder), _open_export(Path(out or folder / "export"))
+    results, out = finished_results(folder), _open_export(Path(out or folder / "export"))
     data, facts, rows = stored_data(model, results), metadata(model, results), []
     if "safetensors" in formats: rows.append(_write_safetensors(out / "model.safetensors", model, facts))
     originals, inputs = exported_networks(model), compared_inputs(model, data)

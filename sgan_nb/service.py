@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['router', 'PAGE', 'Prediction', 'Predictions', 'ModelCard', 'Health', 'Problem', 'Service', 'load_service',
-           'model_card', 'predict_uploads', 'data_url', 'png', 'upload_name', 'current_service', 'problems',
+           'data_sheet', 'predict_uploads', 'data_url', 'png', 'upload_name', 'current_service', 'problems',
            'predict_pictures', 'generate_images', 'describe_model', 'report_health', 'page_policy', 'page',
            'create_app']
 
@@ -94,7 +94,7 @@ def load_service(
     folder = settings.run if settings.run.is_dir() else settings.run.parent
     return Service(settings, model, run_results(folder), Worker(settings.threads, settings.queue, settings.seconds))
 
-def model_card(
+def data_sheet(
     service:Service,
 ) -> ModelCard:
     "The data sheet; folders of this machine are left out."
@@ -190,7 +190,7 @@ async def generate_images(
 @router.get("/model")
 async def describe_model(service:Annotated[Service, Depends(current_service)]) -> ModelCard:
     "Data sheet of the network: configuration, data, test accuracy, commit."
-    return model_card(service)
+    return data_sheet(service)
 
 @router.get("/health")
 async def report_health() -> Health:

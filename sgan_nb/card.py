@@ -14,18 +14,16 @@ from .data import ImageData, load_data
 from .baseline import predict
 from .training import TrainedModel
 from .evaluation import class_report, confusion_counts, largest_confusions
+from .shrink import run_results
 
 # %% ../nbs/10_card.ipynb #8fee8116
 def finished_results(
     folder:Path, # Run folder
 ) -> dict: # As `train` wrote it
     "Results of a finished run; `FileNotFoundError` or `ValueError` in one line when there are none."
-    file = Path(folder) / "results.json"
-    if not file.is_file(): raise FileNotFoundError(f"{folder} holds no results.json: the run is not finished (sgan_train --resume continues it)")
-    try:
-        results = json.loads(file.read_text())
-        return {name: results[name] for name in _FIELDS}
-    except (json.JSONDecodeError, KeyError, TypeError) as e: raise ValueError(f"{file} is damaged: {e!r}") from None
+    results = run_results(folder)
+    try: return {name: results[name] for name in _FIELDS}
+    except (KeyError, TypeError) as e: raise ValueError(f"{Path(folder) / 'results.json'} is damaged: {e!r}") from None
 
 _FIELDS = ("method", "data", "n_labels", "n_unlabeled", "n_validation", "strategy", "draw", "seed", "select", "accuracy", "errors", "n",
            "epoch", "epochs", "minutes", "environment")

@@ -23,6 +23,7 @@ from .data import check_name, image_grid, load_data
 from .baseline import predict
 from .config import METHODS, TrainConfig
 from .processes import join_processes
+from .state import start
 from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, write_figures
 from .pictures import read_pictures
@@ -30,7 +31,7 @@ from .benchmark import ensemble, grid, run_grid, run_groups
 from .cluster import use_cluster
 from .tables import format_table, summarize
 from .plain import plain_milliseconds
-from .speed import growth, speed_report
+from .speed import growth, speed_report, step_milliseconds
 from .shrink import shrink_run
 from .limits import read_settings
 from .service import create_app
@@ -205,7 +206,7 @@ def speed_command(arguments:list|None=None) -> None:
         print("\n" + tabulate([(name, *(f"{ms:.1f} ms ({ms / values[0]:.1f} x)" for ms in values)) for name, values in rows.items()], headers=["", "1 x", "2 x", "4 x"]))
     if options.plain:
         config = METHODS["improved-gan"]
-        plain, ours = plain_milliseconds(config, options.steps), speed_report(replace(config, data="mnist"), options.steps)["step_ms"]
+        plain, ours = plain_milliseconds(config, options.steps), step_milliseconds(start(replace(config, data="mnist")), options.steps)
         print(f"\nimproved-gan on MNIST: plain loop {plain:.1f} ms per step, this project {ours:.1f} ms, ratio {ours / plain:.2f}")
 
 # %% ../nbs/12_commands.ipynb #d6e7b996

@@ -18,7 +18,7 @@ def run_results(
 ) -> dict: # As `train` wrote them
     "Results of a finished run; `FileNotFoundError` or `ValueError` in one line when there are none."
     file = Path(folder) / "results.json"
-    if not file.is_file(): raise FileNotFoundError(f"{folder} has no results.json: the run is not finished")
+    if not file.is_file(): raise FileNotFoundError(f"{folder} holds no results.json: the run is not finished (sgan_train --resume continues it)")
     try: return json.loads(file.read_text())
     except json.JSONDecodeError: raise ValueError(f"{file} is damaged") from None
 

@@ -32,6 +32,8 @@ from .cluster import use_cluster
 from .tables import format_table, summarize
 from .plain import plain_milliseconds
 from .speed import growth, speed_report, step_milliseconds
+from .time_to_accuracy import median_seconds, time_to_accuracy
+from .runs import save_json
 from .shrink import shrink_run
 from .limits import read_settings
 from .service import create_app
@@ -192,22 +194,36 @@ def speed_command(arguments:list|None=None) -> None:
     parser.add_argument("--steps", type=int, default=30, help="steps that are timed (default: 30)")
     parser.add_argument("--growth", action="store_true", help="also time larger batches, wider networks and several runs in one program")
     parser.add_argument("--plain", action="store_true", help="also time improved-gan in a plain loop (data loaders with worker processes, full MNIST on disk) and print the ratio")
-    add_settings(parser)
+    parser.add_argument("--target", type=float, help="time whole processes instead, from their start to this test accuracy in percent")
+    parser.add_argument("--draws", type=int, nargs="+", default=[0], help="with --target: choices of labeled images, a process each (default: 0)")
+    parser.add_argument("--out", type=Path, help="with --target: JSON file for the times")
+    add_settings(parser, skip=("method", "draw"))
     options = parser.parse_args(arguments)
     check_name(options.method, METHODS, "method")
     if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
-    r = speed_report(replace(METHODS[options.method], **settings(options)), options.steps)
+    config = replace(METHODS[options.method], **settings(options))
+    if options.target is not None: return _time_to_accuracy(config, options)
+    r = speed_report(config, options.steps)
     print(f"{r['method']} on {r['hardware']}: {r['step_ms']:.1f} ms per step (median of {options.steps}), {r['images_per_second']:,.0f} images/s, evaluation {r['evaluation_ms']:.0f} ms")
     print(f"{r['gflops']:,.0f} GFLOP/s, {100 * r['gflops'] / r['ceiling_gflops']:.0f}% of a large matrix product's {r['ceiling_gflops']:,.0f}; {r['gbytes']:.1f} GB/s in and out of operations, a large copy moves {r['ceiling_gbytes']:.0f}; at most {r['memory_mb']:,.0f} MB in use\n")
     whole = sum(r["parts_ms"].values())
     print(tabulate([(name, f"{ms:.2f}", f"{100 * ms / whole:.0f}") for name, ms in r["parts_ms"].items()], headers=["part", "ms", "%"], disable_numparse=True))
     if options.growth:
-        rows = growth(replace(METHODS[options.method], **settings(options)), n=options.steps)
+        rows = growth(config, n=options.steps)
         print("\n" + tabulate([(name, *(f"{ms:.1f} ms ({ms / values[0]:.1f} x)" for ms in values)) for name, values in rows.items()], headers=["", "1 x", "2 x", "4 x"]))
     if options.plain:
-        config = METHODS["improved-gan"]
-        plain, ours = plain_milliseconds(config, options.steps), step_milliseconds(start(replace(config, data="mnist")), options.steps)
+        published = METHODS["improved-gan"]
+        plain, ours = plain_milliseconds(published, options.steps), step_milliseconds(start(replace(published, data="mnist")), options.steps)
         print(f"\nimproved-gan on MNIST: plain loop {plain:.1f} ms per step, this project {ours:.1f} ms, ratio {ours / plain:.2f}")
+
+def _time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
+    "Print the seconds to a test accuracy and their median, and write them where the options say."
+    records = []
+    for r in time_to_accuracy(config, options.target, options.draws):
+        records.append(r)
+        print(f"draw {r['draw']}: {r['accuracy']:.2f}% after {r['step']:,} steps and {r['seconds']:.1f} s" + ("" if r["reached"] else f": the budget ended below {options.target:g}%"), flush=True)
+    print(f"{config.method} on {records[0]['hardware']}: {options.target:g}% of the test set after {median_seconds(records):.1f} s (median of {len(records)} draws, from the start of the process)")
+    if options.out: save_json(options.out, dict(method=config.method, settings=settings(options), draws=records))
 
 # %% ../nbs/12_commands.ipynb #d6e7b996
 @command

@@ -59,12 +59,12 @@ def discriminator_step(
     labeled:Tensor, # Labeled images, uint8 or [-1, 1], shape (N, C, H, W)
     targets:Tensor, # Their classes, int64, shape (N,)
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W); ignored by methods that use none
+    fake:Tensor|None=None, # Generated images, in [-1, 1], shape (M, C, H, W), without gradient from here on; new ones if not given
 ) -> dict: # Named losses, detached scalars on the device
     "Update the discriminator and its average on one batch."
     groups = [normalize(labeled)] + ([normalize(unlabeled)] if state.config.uses_unlabeled else [])
     n_real = len(groups)
-    if state.generator is not None:
-        with torch.no_grad(): groups.append(generate(state, len(unlabeled)))
+    if state.generator is not None: groups.append((generate(state, len(unlabeled)) if fake is None else fake).detach())
     views = augment(state, torch.cat(groups)).split([len(g) for g in groups])
     losses = discriminator_losses(state, targets, list(views[:n_real]), *(views[n_real:] or [None]), groups[1] if n_real > 1 else None)
     update(state.optimizers["discriminator"], weighted_sum(state, losses), state.config.gradient_clip, state.processes)
@@ -141,10 +141,11 @@ def generator_losses(
 def generator_step(
     state:TrainState,
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W), not those of the discriminator's step
+    fake:Tensor|None=None, # Generated images with gradient, in [-1, 1], shape (M, C, H, W); new ones if not given
 ) -> dict: # Named losses, detached scalars on the device
     "Update the generator through the discriminator, which stays as it is, statistics of batch normalization included."
-    real, images = augment(state, normalize(unlabeled)), generate(state, len(unlabeled))
-    losses = generator_losses(state, real, augment(state, images), images)
+    if fake is None: fake = generate(state, len(unlabeled))
+    losses = generator_losses(state, augment(state, normalize(unlabeled)), augment(state, fake), fake)
     update(state.optimizers["generator"], weighted_sum(state, losses), state.config.gradient_clip, state.processes)
     return {name: loss.detach() for name, loss in losses.items()}
 
@@ -173,5 +174,6 @@ def one_step(
     "One update of each network, from indices to weights."
     images, targets, (labeled, unlabeled, matched) = state.data.train_images, state.data.train_targets, batch
     if state.config.compile: torch.compiler.cudagraph_mark_step_begin() # what a CUDA graph returned in the last step may be overwritten
-    losses = discriminator_step(state, images[labeled], targets[labeled], images[unlabeled])
-    return losses if state.generator is None else losses | generator_step(state, images[matched])
+    fake = None if state.generator is None else generate(state, len(unlabeled))
+    losses = discriminator_step(state, images[labeled], targets[labeled], images[unlabeled], fake)
+    return losses if fake is None else losses | generator_step(state, images[matched], fake)

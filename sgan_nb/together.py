@@ -109,14 +109,15 @@ def step_together(
     groups = [normalize(images[labeled])] + ([normalize(images[unlabeled])] if first.config.uses_unlabeled else [])
     n_real = len(groups)
     if "generator" in runs.names:
-        with torch.no_grad(): groups.append(_generate(runs, unlabeled.shape[1]))
+        fake = _generate(runs, unlabeled.shape[1])
+        groups.append(fake.detach())
     views = _augment(runs, torch.cat(groups, 1)).split([g.shape[1] for g in groups], 1)
     losses = runs.call(partial(discriminator_losses, first), targets[labeled], list(views[:n_real]), *(views[n_real:] or [None]),
                        groups[1] if n_real > 1 else None)
     _update(runs, "discriminator", losses)
     _update_average(runs)
     if "generator" in runs.names:
-        real, fake = _augment(runs, normalize(images[matched])), _generate(runs, matched.shape[1])
+        real = _augment(runs, normalize(images[matched]))
         of_generator = runs.call(partial(generator_losses, first), real, _augment(runs, fake), fake)
         _update(runs, "generator", of_generator)
         losses = losses | of_generator

@@ -6,7 +6,7 @@
 __all__ = ['mean_history', 'plot_learning', 'plot_convergence', 'plot_errors', 'plot_label_counts', 'plot_time']
 
 # %% ../nbs/09_comparison.ipynb #82e9aabe
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 import seaborn as sns
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -126,13 +126,13 @@ def plot_label_counts(
 def plot_time(
     results:list, # Results of runs
 ) -> Figure:
-    "Training minutes per run: mean as a bar, every run as a dot."
+    "Training minutes per run: median as a bar, every run as a dot."
     methods = list(dict.fromkeys(r["method"] for r in results))
     minutes = {m: [r["minutes"] for r in results if r["method"] == m] for m in methods}
     with style():
         figure = Figure(figsize=(5.5, 0.22 * len(methods) + 0.6), layout="constrained")
         axes = figure.subplots()
-        axes.barh(range(len(methods)), [mean(minutes[m]) for m in methods], 0.65, color="0.75")
+        axes.barh(range(len(methods)), [median(minutes[m]) for m in methods], 0.65, color="0.75")
         for y, m in enumerate(methods): axes.plot(minutes[m], len(minutes[m]) * [y], "o", color="black", markersize=3)
         axes.set(yticks=range(len(methods)), yticklabels=methods, xlabel="training time per run (minutes)", ylim=(len(methods) - 0.5, -0.5))
         sns.despine(ax=axes)

@@ -6,7 +6,7 @@
 __all__ = ['PUBLISHED', 'PUBLISHED_ERRORS', 'summarize', 'missing_cells', 'format_table', 'plot_draws']
 
 # %% ../nbs/08_tables.ipynb #44f48dc0
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 import seaborn as sns
 from matplotlib.figure import Figure
 from tabulate import tabulate
@@ -44,7 +44,7 @@ PUBLISHED_ERRORS = { # Test errors on MNIST in percent by number of labels: (mea
 def summarize(
     results:list, # Results of runs, as `run_grid` or `read_results` return them
 ) -> list: # One dict per method, data set, number of labels, strategy and budget
-    "Accuracy over runs (draws x seeds): mean, standard deviation (n - 1; None for one run), worst; mean minutes; hardware."
+    "Accuracy over runs (draws x seeds): mean, standard deviation (n - 1; None for one run), worst; median minutes, since a paused run counts its pause; hardware."
     groups = {}
     for r in results: groups.setdefault((r["data"], r["n_labels"], r["method"], r["strategy"], r["epochs"]), []).append(r)
     rows = []
@@ -53,7 +53,7 @@ def summarize(
         rows.append(dict(method=method, data=data, labeled=n_labels, strategy=strategy, unlabeled=runs[0]["n_unlabeled"], accuracy=mean(accuracies),
                          std=stdev(accuracies) if len(runs) > 1 else None, worst=min(accuracies), draws=len({r["draw"] for r in runs}), runs=len(runs),
                          best_on_test=None if None in best else mean(best), epochs=epochs,
-                         errors=mean(r["errors"] for r in runs), n_test=runs[0]["n"], minutes=mean(r["minutes"] for r in runs),
+                         errors=mean(r["errors"] for r in runs), n_test=runs[0]["n"], minutes=median(r["minutes"] for r in runs),
                          hardware=" / ".join(dict.fromkeys(r["environment"]["hardware"] for r in runs))))
     return rows
 

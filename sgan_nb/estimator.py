@@ -65,10 +65,7 @@ def choose_config(
     for name in settings: check_name(name, [f.name for f in fields(TrainConfig) if f.name not in RESERVED], "setting")
     config, fitting = METHODS[method], {}
     if len(shape) == 1: fitting = VECTOR_SETTINGS | ({"generator": "mlp-small"} if config.generator != "none" else {})
-    else:
-        if config.generator in ("conv", "conv-small") and any(side % 4 for side in shape[-2:]): fitting["generator"] = "mlp"
-        # bfloat16 convolutions over a side of 2 or 4 made losses NaN in 4 of 9 runs of 3 steps (AMD EPYC, torch 2.15)
-        if min(shape[-2:]) < 8: fitting["precision"] = "float32"
+    elif config.generator in ("conv", "conv-small") and any(side % 4 for side in shape[-2:]): fitting["generator"] = "mlp"
     return replace(config, **fitting | settings)
 
 # %% ../nbs/11_estimator.ipynb #e8661de2

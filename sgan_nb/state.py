@@ -55,7 +55,7 @@ class TrainState:
 
     def autocast(self) -> torch.autocast:
         "Context in which the networks run in the configured precision."
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=use_bfloat16(self.config.precision, self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=use_bfloat16(self.config.precision, self.device, self.data.train_images.shape))
 
 # %% ../nbs/06_state.ipynb #510f3e3b
 def use_device(
@@ -70,12 +70,13 @@ def use_device(
 def use_bfloat16(
     precision:str, # auto, float32 or bfloat16
     device:torch.device, # Where they run
+    shape:tuple, # Of the images, (..., H, W)
 ) -> bool:
-    "Whether the networks run in bfloat16; auto says yes where the processor has instructions for it."
+    "Whether the networks run in bfloat16; auto says yes where the processor has instructions for it and the images are large enough."
     if precision != "auto": return precision == "bfloat16"
     if device.type == "cuda": return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return min(shape[-2:]) > 16 and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 # %% ../nbs/06_state.ipynb #19620e1d
 def average_weights(

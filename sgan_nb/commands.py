@@ -32,6 +32,7 @@ from .cluster import use_cluster
 from .tables import format_table, summarize
 from .plain import plain_milliseconds
 from .speed import growth, speed_report, step_milliseconds
+from .equivalence import compare_paths, path_table
 from .time_to_accuracy import median_seconds, time_to_accuracy
 from .runs import save_json
 from .shrink import shrink_run
@@ -195,14 +196,17 @@ def speed_command(arguments:list|None=None) -> None:
     parser.add_argument("--growth", action="store_true", help="also time larger batches, wider networks and several runs in one program")
     parser.add_argument("--plain", action="store_true", help="also time improved-gan in a plain loop (data loaders with worker processes, full MNIST on disk) and print the ratio")
     parser.add_argument("--target", type=float, help="time whole processes instead, from their start to this test accuracy in percent")
-    parser.add_argument("--draws", type=int, nargs="+", default=[0], help="with --target: choices of labeled images, a process each (default: 0)")
-    parser.add_argument("--out", type=Path, help="with --target: JSON file for the times")
+    parser.add_argument("--accuracy", action="store_true", help="compare accuracies at the end of the budget instead: float32, bfloat16 and, for improved-gan, the plain loop")
+    parser.add_argument("--draws", type=int, nargs="+", default=[0], help="with --target or --accuracy: choices of labeled images (default: 0)")
+    parser.add_argument("--out", type=Path, help="with --target or --accuracy: JSON file for what was measured")
     add_settings(parser, skip=("method", "draw"))
     options = parser.parse_args(arguments)
     check_name(options.method, METHODS, "method")
     if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
     config = replace(METHODS[options.method], **settings(options))
     if options.target is not None: return _time_to_accuracy(config, options)
+    if options.accuracy: return _compare_paths(config, options)
+    if options.out: raise ValueError("--out goes with --target or --accuracy: the other measurements are printed only")
     r = speed_report(config, options.steps)
     print(f"{r['method']} on {r['hardware']}: {r['step_ms']:.1f} ms per step (median of {options.steps}), {r['images_per_second']:,.0f} images/s, evaluation {r['evaluation_ms']:.0f} ms")
     print(f"{r['gflops']:,.0f} GFLOP/s, {100 * r['gflops'] / r['ceiling_gflops']:.0f}% of a large matrix product's {r['ceiling_gflops']:,.0f}; {r['gbytes']:.1f} GB/s in and out of operations, a large copy moves {r['ceiling_gbytes']:.0f}; at most {r['memory_mb']:,.0f} MB in use\n")
@@ -224,6 +228,15 @@ def _time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
         print(f"draw {r['draw']}: {r['accuracy']:.2f}% after {r['step']:,} steps and {r['seconds']:.1f} s" + ("" if r["reached"] else f": the budget ended below {options.target:g}%"), flush=True)
     print(f"{config.method} on {records[0]['hardware']}: {options.target:g}% of the test set after {median_seconds(records):.1f} s (median of {len(records)} draws, from the start of the process)")
     if options.out: save_json(options.out, dict(method=config.method, settings=settings(options), draws=records))
+
+def _compare_paths(config:TrainConfig, options:Namespace) -> None:
+    "Print the accuracies of the ways to train a method, and write them where the options say."
+    records = []
+    for r in compare_paths(config, options.draws, plain=config.method == "improved-gan"):
+        records.append(r)
+        print(f"draw {r['draw']}, {r['path']}: {r['accuracy']:.2f}%", flush=True)
+        if options.out: save_json(options.out, dict(method=config.method, settings=settings(options), runs=records))
+    print("\n" + tabulate(path_table(records), ["path", "test accuracy (%)", "worst", "draws"], disable_numparse=True))
 
 # %% ../nbs/12_commands.ipynb #d6e7b996
 @command

@@ -59,12 +59,12 @@ def discriminator_step(
     labeled:Tensor, # Labeled images, uint8 or [-1, 1], shape (N, C, H, W)
     targets:Tensor, # Their classes, int64, shape (N,)
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W); ignored by methods that use none
-    fake:Tensor|None=None, # Generated images, in [-1, 1], shape (M, C, H, W), without gradient from here on; new ones if not given
+    fake:Tensor|None, # Generated images, in [-1, 1], shape (M, C, H, W), no gradient flows into them; None without a generator
 ) -> dict: # Named losses, detached scalars on the device
     "Update the discriminator and its average on one batch."
     groups = [normalize(labeled)] + ([normalize(unlabeled)] if state.config.uses_unlabeled else [])
     n_real = len(groups)
-    if state.generator is not None: groups.append((generate(state, len(unlabeled)) if fake is None else fake).detach())
+    if fake is not None: groups.append(fake.detach())
     views = augment(state, torch.cat(groups)).split([len(g) for g in groups])
     losses = discriminator_losses(state, targets, list(views[:n_real]), *(views[n_real:] or [None]), groups[1] if n_real > 1 else None)
     update(state.optimizers["discriminator"], weighted_sum(state, losses), state.config.gradient_clip, state.processes)
@@ -141,10 +141,9 @@ def generator_losses(
 def generator_step(
     state:TrainState,
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W), not those of the discriminator's step
-    fake:Tensor|None=None, # Generated images with gradient, in [-1, 1], shape (M, C, H, W); new ones if not given
+    fake:Tensor, # Generated images with gradient, in [-1, 1], shape (M, C, H, W)
 ) -> dict: # Named losses, detached scalars on the device
     "Update the generator through the discriminator, which stays as it is, statistics of batch normalization included."
-    if fake is None: fake = generate(state, len(unlabeled))
     losses = generator_losses(state, augment(state, normalize(unlabeled)), augment(state, fake), fake)
     update(state.optimizers["generator"], weighted_sum(state, losses), state.config.gradient_clip, state.processes)
     return {name: loss.detach() for name, loss in losses.items()}

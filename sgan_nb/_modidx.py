@@ -535,5 +535,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'sgan_nb.work.run_records': ('work.html#run_records', 'sgan_nb/work.py'),
                               'sgan_nb.work.save_figure': ('work.html#save_figure', 'sgan_nb/work.py'),
                               'sgan_nb.work.save_text': ('work.html#save_text', 'sgan_nb/work.py'),
+                              'sgan_nb.work.speed_facts': ('work.html#speed_facts', 'sgan_nb/work.py'),
                               'sgan_nb.work.write_analysis': ('work.html#write_analysis', 'sgan_nb/work.py'),
                               'sgan_nb.work.write_tables': ('work.html#write_tables', 'sgan_nb/work.py')}}}

@@ -204,6 +204,7 @@ def speed_command(arguments:list|None=None) -> None:
     check_name(options.method, METHODS, "method")
     if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
     config = replace(METHODS[options.method], **settings(options))
+    if options.out: options.out.parent.mkdir(parents=True, exist_ok=True) # before minutes of measuring
     if options.target is not None: return _time_to_accuracy(config, options)
     if options.accuracy: return _compare_paths(config, options)
     if options.out: raise ValueError("--out goes with --target or --accuracy: the other measurements are printed only")

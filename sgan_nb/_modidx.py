@@ -277,6 +277,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'sgan_nb.limits.add_errors': ('limits.html#add_errors', 'sgan_nb/limits.py'),
                                 'sgan_nb.limits.read_settings': ('limits.html#read_settings', 'sgan_nb/limits.py')},
             'sgan_nb.losses': { 'sgan_nb.losses._check_pair': ('losses.html#_check_pair', 'sgan_nb/losses.py'),
+                                'sgan_nb.losses.balance_loss': ('losses.html#balance_loss', 'sgan_nb/losses.py'),
                                 'sgan_nb.losses.entropy_loss': ('losses.html#entropy_loss', 'sgan_nb/losses.py'),
                                 'sgan_nb.losses.feature_matching_loss': ('losses.html#feature_matching_loss', 'sgan_nb/losses.py'),
                                 'sgan_nb.losses.fool_discriminator': ('losses.html#fool_discriminator', 'sgan_nb/losses.py'),

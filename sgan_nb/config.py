@@ -35,6 +35,7 @@ class TrainConfig:
     pull_away_weight:float = 0.0 # Factor of the pull-away term on the generator's features; 0 is off
     low_density_weight:float = 0.0 # Factor of the low-density term on generated images; 0 is off
     entropy_weight:float = 0.0 # Factor of the conditional entropy of unlabeled images; 0 is off
+    balance_weight:float = 0.0 # Factor of the class balance term, for classes that are equally frequent; 0 is off
     consistency_weight:float = 0.0 # Factor of the consistency loss between unlabeled images and their random views; 0 is off
     temperature:float = 0.4 # Sharpening of the consistency target; 1 none, 0 the most probable class (FixMatch)
     confidence:float = 0.8 # Smallest probability, before sharpening, at which an unlabeled image takes part in consistency
@@ -71,7 +72,7 @@ class TrainConfig:
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
 
     @property
-    def uses_unlabeled(self) -> bool: return self.generator != "none" or self.consistency_weight > 0 or self.entropy_weight > 0
+    def uses_unlabeled(self) -> bool: return self.generator != "none" or self.consistency_weight > 0 or self.entropy_weight > 0 or self.balance_weight > 0
 
     def __post_init__(self):
         for name, choices in {"discriminator": DISCRIMINATORS, "generator": [*GENERATORS, "none"], "unsupervised": UNSUPERVISED_LOSSES,
@@ -98,7 +99,7 @@ _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
     (0, _INF, ("draw", "seed", "n_validation", "image_size", "unsupervised_weight", "pull_away_weight", "low_density_weight",
-               "entropy_weight", "consistency_weight", "temperature", "weight_decay",
+               "entropy_weight", "balance_weight", "consistency_weight", "temperature", "weight_decay",
                "augmentation_strength", "input_noise", "hidden_noise", "gradient_clip",
                "epoch_steps", "patience")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),

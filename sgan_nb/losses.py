@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['GENERATOR_LOSSES', 'UNSUPERVISED_LOSSES', 'supervised_loss', 'unsupervised_loss_softmax',
            'unsupervised_loss_logsumexp', 'feature_matching_loss', 'non_saturating_loss', 'pull_away_loss',
-           'low_density_loss', 'entropy_loss', 'match_features', 'fool_discriminator']
+           'low_density_loss', 'entropy_loss', 'balance_loss', 'match_features', 'fool_discriminator']
 
 # %% ../nbs/04_losses.ipynb #f9e8211e
+import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,6 +94,15 @@ def entropy_loss(
     "Mean entropy of the class probabilities, given that the images are real (Dai et al. 2017, Eq. 6)."
     log_p = class_log_probabilities(logits_unlabeled, n_classes)
     return -(log_p.exp() * log_p).sum(1).mean()
+
+# %% ../nbs/04_losses.ipynb #d6363ce6
+def balance_loss(
+    logits_unlabeled:Tensor, # Logits of unlabeled images, shape (N, K) or (N, K + 1)
+    n_classes:int, # K
+) -> Tensor: # Scalar in nats, in [0, log K]
+    "Kullback-Leibler divergence of the mean class probabilities from equal ones: log K less their entropy (Springenberg 2016)."
+    log_mean = class_log_probabilities(logits_unlabeled, n_classes).logsumexp(0) - math.log(len(logits_unlabeled))
+    return (log_mean.exp() * log_mean).sum() + math.log(n_classes)
 
 # %% ../nbs/04_losses.ipynb #f0c1136b
 def match_features(

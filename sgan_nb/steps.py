@@ -17,7 +17,7 @@ from .data import normalize, shuffled_batches
 from .baseline import ClassifierOutput
 from .generator import sample_latent
 from .networks import logits_of_groups, untracked
-from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, entropy_loss, low_density_loss, pull_away_loss, supervised_loss
+from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, balance_loss, entropy_loss, low_density_loss, pull_away_loss, supervised_loss
 from .augmentation import AUGMENTATIONS
 from .consistency import annealed_supervised_loss, consistency_loss, ramp
 from .processes import Processes, batch_rng
@@ -45,12 +45,13 @@ def discriminator_losses(
     fake:Tensor|None, # Views of generated images, shape (M, C, H, W); None without a generator
     unlabeled:Tensor|None, # The unlabeled images themselves, float in [-1, 1]; read by the consistency loss only
 ) -> dict: # Named losses, scalars in nats
-    "Supervised, real/fake, entropy and consistency losses, as far as the method has them."
+    "Supervised, real/fake, entropy, balance and consistency losses, as far as the method has them."
     c = state.config
     with state.autocast(): on_labeled, *others = map(state.processes.gather, logits_of_groups(state.discriminator, real, fake))
     losses = {"supervised": supervised(state, on_labeled, state.processes.gather(targets))}
     if fake is not None: losses["unsupervised"] = UNSUPERVISED_LOSSES[c.unsupervised](*others)
     if c.entropy_weight: losses["entropy"] = entropy_loss(others[0], state.data.n_classes)
+    if c.balance_weight: losses["balance"] = balance_loss(others[0], state.data.n_classes)
     if consistency_weight(state): losses["consistency"] = consistency(state, unlabeled, others[0])
     return losses
 
@@ -77,7 +78,7 @@ def weighted_sum(
 ) -> Tensor: # Of that shape
     "Sum of losses, each with the factor that the configuration, and for consistency its ramp, gives it."
     c = state.config
-    weights = {"supervised": 1.0, "unsupervised": c.unsupervised_weight, "entropy": c.entropy_weight, "consistency": consistency_weight(state),
+    weights = {"supervised": 1.0, "unsupervised": c.unsupervised_weight, "entropy": c.entropy_weight, "balance": c.balance_weight, "consistency": consistency_weight(state),
                "generator": 1.0, "pull_away": c.pull_away_weight, "low_density": c.low_density_weight}
     return sum(weights[name] * loss for name, loss in losses.items())
 

@@ -120,6 +120,7 @@ METHODS = {config.method: config for config in (
     TrainConfig("augmented", generator="none", epochs=10, epoch_steps=599),
     TrainConfig("sgan"),
     TrainConfig("sgan-plain", augmentation="none"),
+    TrainConfig("sgan-balanced", balance_weight=1.0),
     TrainConfig("sgan-conv", discriminator="conv", generator="conv", augmentation="none", dropout=0.0, input_noise=0.0,
                 learning_rate=2e-4, generator_learning_rate=2e-4, labeled_batch_size=100, epochs=50),
     TrainConfig("improved-gan", **_IMPROVED_GAN, generator_learning_rate=3e-3, decay_start=1.0),

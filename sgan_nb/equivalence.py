@@ -23,7 +23,8 @@ def compare_paths(
     for draw in draws:
         for precision in "float32", "bfloat16":
             run, = time_to_accuracy(replace(config, precision=precision), 101, [draw]) # a target that no accuracy reaches
-            yield dict(path=precision, draw=draw, hardware=run["hardware"], accuracy=run["accuracy"], curve=run["curve"])
+            yield dict(path=precision, draw=draw, hardware=run["hardware"], accuracy=run["accuracy"],
+                       curve=[dict(step=look["step"], accuracy=look["accuracy"]) for look in run["curve"]])
         if not plain: continue
         curve = plain_curve(replace(config, draw=draw))
         yield dict(path="plain loop", draw=draw, hardware=run["hardware"], accuracy=curve[-1]["accuracy"], curve=curve)

@@ -32,7 +32,7 @@ from .cluster import use_cluster
 from .tables import format_table, summarize
 from .plain import plain_milliseconds
 from .speed import growth, speed_report, step_milliseconds
-from .equivalence import compare_paths, path_table
+from .tradeoff import compare_paths, path_table
 from .time_to_accuracy import median_seconds, time_to_accuracy
 from .runs import save_json
 from .shrink import shrink_run

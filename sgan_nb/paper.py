@@ -46,7 +46,7 @@ def cases_table(
     rows:list, # From `summarize`
 ) -> str: # LaTeX
     "Accuracy over data sets, numbers of labels and ways to choose them."
-    return tabular([{"data": r["data"], "labels": r["labeled"], "chosen": r["strategy"], "method": r["method"], "test accuracy (%)": _result(r),
+    return tabular([{"data": r["data"].removeprefix("folder:"), "labels": r["labeled"], "chosen": r["strategy"], "method": r["method"], "test accuracy (%)": _result(r),
                      "worst": f"{r['worst']:.2f}", "n": r["draws"], "epochs": r["epochs"], "minutes": f"{r['minutes']:.1f}"} for r in rows], "lrllrrrrr")
 
 def draws_table(
@@ -56,7 +56,7 @@ def draws_table(
     groups = {}
     for r in results: groups.setdefault((r["data"], r["n_labels"], r["strategy"], r["method"], r["epochs"]), {})[r["draw"] + r["seed"] / 10] = f"{r['accuracy']:.2f}"
     draws = sorted({d for group in groups.values() for d in group})
-    return tabular([{"data": data, "labels": n, "chosen": strategy, "method": method, "epochs": epochs, **{f"{d:g}": group.get(d, "") for d in draws}}
+    return tabular([{"data": data.removeprefix("folder:"), "labels": n, "chosen": strategy, "method": method, "epochs": epochs, **{f"{d:g}": group.get(d, "") for d in draws}}
                     for (data, n, strategy, method, epochs), group in groups.items()], "lrllr" + len(draws) * "r")
 
 def _result(row:dict) -> str:

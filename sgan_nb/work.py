@@ -17,7 +17,7 @@ from .runs import save_json
 from .evaluation import read_history, style
 from .benchmark import read_results
 from .tables import format_table, summarize
-from .equivalence import path_table
+from .tradeoff import path_table
 from .time_to_accuracy import median_seconds
 from .plans import choose_plan, collect_results, run_plan
 from .gallery import analyze, examine, find_runs

@@ -442,6 +442,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'sgan_nb.speed.time_parts': ('speed.html#time_parts', 'sgan_nb/speed.py')},
             'sgan_nb.state': { 'sgan_nb.state.TrainState': ('state.html#trainstate', 'sgan_nb/state.py'),
                                'sgan_nb.state.TrainState.autocast': ('state.html#trainstate.autocast', 'sgan_nb/state.py'),
+                               'sgan_nb.state.TrainState.bfloat16': ('state.html#trainstate.bfloat16', 'sgan_nb/state.py'),
                                'sgan_nb.state.TrainState.device': ('state.html#trainstate.device', 'sgan_nb/state.py'),
                                'sgan_nb.state.TrainState.epoch_steps': ('state.html#trainstate.epoch_steps', 'sgan_nb/state.py'),
                                'sgan_nb.state._adam': ('state.html#_adam', 'sgan_nb/state.py'),

@@ -24,7 +24,7 @@ from .discriminator import MLPDiscriminator
 from .networks import DISCRIMINATORS
 from .generator import GENERATORS, MLPGenerator
 from .config import METHODS, TrainConfig
-from .state import TrainState, start, use_bfloat16
+from .state import TrainState, start
 from . import steps
 from .training import evaluate
 from .together import Together, step_together
@@ -175,7 +175,7 @@ def speed_report(
     "Speed of a configuration on the machine it runs on."
     state = start(config)
     step = step_milliseconds(state, n)
-    dtype = torch.bfloat16 if use_bfloat16(config.precision, state.device, state.data.train_images.shape) else torch.float32
+    dtype = torch.bfloat16 if state.bfloat16 else torch.float32
     limit, flops, moved, data = ceilings(state.device, dtype), step_flops(state), step_bytes(state), state.data
     images = config.labeled_batch_size + config.batch_size * (1 + 3 * (state.generator is not None))
     test = milliseconds(lambda: evaluate(state.average.module, data.test_images, data.test_targets, data.n_classes), state.device, 3, 1)

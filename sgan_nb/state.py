@@ -53,9 +53,12 @@ class TrainState:
         one_pass = len(s.unlabeled) // c.batch_size if c.uses_unlabeled else len(s.labeled) // c.labeled_batch_size
         return c.epoch_steps or max(1, one_pass)
 
+    @property
+    def bfloat16(self) -> bool: return use_bfloat16(self.config.precision, self.device, self.data.train_images.shape)
+
     def autocast(self) -> torch.autocast:
         "Context in which the networks run in the configured precision."
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=use_bfloat16(self.config.precision, self.device, self.data.train_images.shape))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
 # %% ../nbs/06_state.ipynb #510f3e3b
 def use_device(

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from .data import ImageData, normalize
 from .generator import sample_latent
 from .runs import open_folder
-from .state import TrainState, average_weights, start, use_bfloat16
+from .state import TrainState, average_weights, start
 from .steps import augment, discriminator_losses, draw_batches, generator_losses, weighted_sum
 from .training import LOG_STEPS, finish, finished, keep_best, measure, open_run, record_epoch, report, set_learning_rates
 
@@ -43,7 +43,7 @@ class Together:
         _check_alike([s.config for s in states])
         if len({(s.epoch, s.epoch_steps) for s in states}) > 1: raise ValueError("runs trained together must have completed the same number of epochs: finish them one by one")
         self.states, first = states, states[0]
-        if first.device.type == "cpu" and use_bfloat16(first.config.precision, first.device, first.data.train_images.shape):
+        if first.device.type == "cpu" and first.bfloat16:
             raise ValueError("on a CPU runs are trained together in float32 (precision float32): torch has no stacked batch normalization in bfloat16 there")
         self.names = [name for name in ("discriminator", "generator") if getattr(first, name) is not None]
         self.tensors = {name: stack([getattr(s, name) for s in states]) for name in self.names}

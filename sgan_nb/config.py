@@ -41,6 +41,7 @@ class TrainConfig:
     confidence:float = 0.8 # Smallest probability, before sharpening, at which an unlabeled image takes part in consistency
     ramp_start:float = 0.0 # Fraction of the budget after which consistency sets in
     ramp_end:float = 0.0 # Fraction of the budget after which it has its full weight
+    propagation_start:float = 1.0 # Fraction of the budget after which all images are drawn as labeled ones, with propagated labels; 1 never
     annealing:str = "none" # Training signal annealing of the labeled images: none, linear, log or exp
     augmentation:str = "affine" # Random views of all images the discriminator is trained on: none, affine, or flip-affine (with mirror images)
     augmentation_strength:float = 1.0 # Factor on the ranges of the augmentation
@@ -72,7 +73,7 @@ class TrainConfig:
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
 
     @property
-    def uses_unlabeled(self) -> bool: return self.generator != "none" or self.consistency_weight > 0 or self.entropy_weight > 0 or self.balance_weight > 0
+    def uses_unlabeled(self) -> bool: return self.generator != "none" or self.consistency_weight > 0 or self.entropy_weight > 0 or self.balance_weight > 0 or self.propagation_start < 1
 
     def __post_init__(self):
         for name, choices in {"discriminator": DISCRIMINATORS, "generator": [*GENERATORS, "none"], "unsupervised": UNSUPERVISED_LOSSES,
@@ -104,7 +105,7 @@ RANGES = [ # lowest value, first value that is too large, fields
                "epoch_steps", "patience")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
     (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence")),
-    (0, 1.001, ("decay_start", "ramp_start", "ramp_end"))]
+    (0, 1.001, ("decay_start", "ramp_start", "ramp_end", "propagation_start"))]
 
 # %% ../nbs/06_config.ipynb #e58788c9
 _NO_GAN = dict(generator="none", input_noise=0.0)
@@ -120,7 +121,6 @@ METHODS = {config.method: config for config in (
     TrainConfig("augmented", generator="none", epochs=10, epoch_steps=599),
     TrainConfig("sgan"),
     TrainConfig("sgan-plain", augmentation="none"),
-    TrainConfig("sgan-balanced", balance_weight=1.0),
     TrainConfig("sgan-conv", discriminator="conv", generator="conv", augmentation="none", dropout=0.0, input_noise=0.0,
                 learning_rate=2e-4, generator_learning_rate=2e-4, labeled_batch_size=100, epochs=50),
     TrainConfig("improved-gan", **_IMPROVED_GAN, generator_learning_rate=3e-3, decay_start=1.0),
@@ -136,4 +136,5 @@ METHODS = {config.method: config for config in (
     TrainConfig("uda-simple", **_CONSISTENCY, discriminator="simple-cnn", dropout=0.5, learning_rate=1e-3),
     TrainConfig("fixmatch", **_CONSISTENCY, discriminator="deep-cnn", dropout=0.4, learning_rate=1e-3, temperature=0.0, confidence=0.95),
     TrainConfig("sgan-uda", consistency_weight=1.0, confidence=0.95, ramp_start=0.7, ramp_end=0.9),
+    TrainConfig("sgan-propagation", balance_weight=1.0, input_noise=0.0, augmentation_strength=0.5, propagation_start=0.6),
 )}

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from .config import TrainConfig
 from .state import build_networks
-from .tables import PUBLISHED, PUBLISHED_ERRORS, summarize
+from .tables import PUBLISHED, PUBLISHED_ERRORS, summarize, with_spread
 
 # %% ../nbs/17_paper.ipynb #fc1d8c58
 def tex(
@@ -38,7 +38,7 @@ def methods_table(
 ) -> str: # LaTeX
     "Accuracy of methods on one data set with one number of labels, beside what was published."
     def published(r): return re.sub(r" \(.*", "", PUBLISHED.get((r["data"], r["labeled"], r["strategy"], r["method"]), "").replace("none found", ""))
-    return tabular([{"method": r["method"], "unlabeled": f"{r['unlabeled']:,}", "test accuracy (%)": _result(r), "worst": f"{r['worst']:.2f}", "n": r["draws"],
+    return tabular([{"method": r["method"], "unlabeled": f"{r['unlabeled']:,}", "test accuracy (%)": with_spread(r["accuracy"], r["std"]), "worst": f"{r['worst']:.2f}", "n": r["draws"],
                      "best on test": f"{r['best_on_test']:.2f}" if r["best_on_test"] else "", "epochs": r["epochs"], "minutes": f"{r['minutes']:.1f}",
                      "published (%)": published(r)} for r in rows], "lrrrrrrrl")
 
@@ -46,7 +46,7 @@ def cases_table(
     rows:list, # From `summarize`
 ) -> str: # LaTeX
     "Accuracy over data sets, numbers of labels and ways to choose them."
-    return tabular([{"data": r["data"].removeprefix("folder:"), "labels": r["labeled"], "chosen": r["strategy"], "method": r["method"], "test accuracy (%)": _result(r),
+    return tabular([{"data": r["data"].removeprefix("folder:"), "labels": r["labeled"], "chosen": r["strategy"], "method": r["method"], "test accuracy (%)": with_spread(r["accuracy"], r["std"]),
                      "worst": f"{r['worst']:.2f}", "n": r["draws"], "epochs": r["epochs"], "minutes": f"{r['minutes']:.1f}"} for r in rows], "lrllrrrrr")
 
 def draws_table(
@@ -58,10 +58,6 @@ def draws_table(
     draws = sorted({d for group in groups.values() for d in group})
     return tabular([{"data": data.removeprefix("folder:"), "labels": n, "chosen": strategy, "method": method, "epochs": epochs, **{f"{d:g}": group.get(d, "") for d in draws}}
                     for (data, n, strategy, method, epochs), group in groups.items()], "lrllr" + len(draws) * "r")
-
-def _result(row:dict) -> str:
-    "Mean and standard deviation."
-    return f"{row['accuracy']:.2f}" + (f" ± {row['std']:.2f}" if row["std"] is not None else "")
 
 # %% ../nbs/17_paper.ipynb #7242f6c8
 NOT_SETTINGS = ("method", "data", "n_labels", "draw", "strategy", "seed", "device", "test_curve") # Vary within a table or change no result
@@ -161,7 +157,7 @@ def number_values(
 
 def _row_values(row:dict) -> dict:
     "Numbers of a group of runs."
-    return dict(accuracy=f"{row['accuracy']:.2f}", error=f"{100 - row['accuracy']:.2f}", result=_result(row), worst=f"{row['worst']:.2f}", draws=str(row["draws"]),
+    return dict(accuracy=f"{row['accuracy']:.2f}", error=f"{100 - row['accuracy']:.2f}", result=with_spread(row["accuracy"], row["std"]), worst=f"{row['worst']:.2f}", draws=str(row["draws"]),
                 errors=f"{row['errors']:,.0f}", n=f"{row['n_test']:,}", minutes=f"{row['minutes']:.1f}", epochs=str(row["epochs"]), unlabeled=f"{row['unlabeled']:,}",
                 hardware=row["hardware"]) | (dict(std=f"{row['std']:.2f}") if row["std"] is not None else {}) | (
                 dict(best_on_test=f"{row['best_on_test']:.2f}", optimism=f"{row['best_on_test'] - row['accuracy']:.2f}") if row["best_on_test"] is not None else {})

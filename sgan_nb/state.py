@@ -18,6 +18,7 @@ from .discriminator import initialize_from_data
 from .networks import DISCRIMINATORS
 from .generator import GENERATORS
 from .density import Density, fit_density
+from .propagation import Propagated
 from .config import TrainConfig
 from .processes import Processes, synchronize
 from .runs import environment
@@ -43,6 +44,7 @@ class TrainState:
     history:list = field(default_factory=list) # One row (dict of floats) per epoch
     results:dict = field(default_factory=dict) # Of the one reading of the test set, after the last epoch
     best:dict = field(default_factory=dict) # Best epoch by the selection accuracy: accuracy, epoch, weights
+    propagated:Propagated | None = None # Labels of all images that the supervised loss draws from, once propagation has begun
 
     @property
     def device(self) -> torch.device: return self.rng.device
@@ -52,6 +54,10 @@ class TrainState:
         c, s = self.config, self.split
         one_pass = len(s.unlabeled) // c.batch_size if c.uses_unlabeled else len(s.labeled) // c.labeled_batch_size
         return c.epoch_steps or max(1, one_pass)
+
+    @property
+    def targets(self) -> Tensor: # Classes the supervised loss learns, int64, shape of the training set
+        return self.data.train_targets if self.propagated is None else self.propagated.classes
 
     @property
     def bfloat16(self) -> bool: return use_bfloat16(self.config.precision, self.device, self.data.train_images.shape)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['update', 'discriminator_losses', 'discriminator_step', 'weighted_sum', 'consistency_weight', 'supervised',
            'consistency', 'augment', 'generate', 'generator_losses', 'generator_step', 'discriminate_all',
-           'draw_batches', 'one_step']
+           'draw_batches', 'draw_labeled', 'one_step', 'propagate']
 
 # %% ../nbs/06_steps.ipynb #4675c3af
 from contextlib import nullcontext
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 from .data import normalize, shuffled_batches
-from .baseline import ClassifierOutput
+from .baseline import ClassifierOutput, predict
 from .generator import sample_latent
 from .networks import logits_of_groups, untracked
 from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, balance_loss, entropy_loss, low_density_loss, pull_away_loss, supervised_loss
 from .augmentation import AUGMENTATIONS
 from .consistency import annealed_supervised_loss, consistency_loss, ramp
+from .propagation import Propagated, label_all
 from .processes import Processes, batch_rng
 from .state import TrainState
 
@@ -162,18 +163,42 @@ def draw_batches(
     n:int, # Steps
 ) -> list: # Of each step: labeled, unlabeled and matched indices
     "This process's part of random batches; methods that use no unlabeled images are given labeled ones in their place."
-    c, unlabeled = state.config, state.split.unlabeled if state.config.uses_unlabeled else state.split.labeled
-    sources = (state.split.labeled, c.labeled_batch_size), (unlabeled, c.batch_size), (unlabeled, c.batch_size)
-    rng = batch_rng(state.processes, state.rng, c.seed, state.epoch)
-    return list(zip(*(state.processes.share(shuffled_batches(source, n, size, rng)) for source, size in sources)))
+    c, rng = state.config, batch_rng(state.processes, state.rng, state.config.seed, state.epoch)
+    source = state.split.unlabeled if c.uses_unlabeled else state.split.labeled
+    batches = [draw_labeled(state, n, rng), *(shuffled_batches(source, n, c.batch_size, rng) for _ in range(2))]
+    return list(zip(*map(state.processes.share, batches)))
+
+def draw_labeled(
+    state:TrainState,
+    n:int, # Batches
+    rng:torch.Generator,
+) -> Tensor: # int64, shape (n, labeled_batch_size)
+    "Batches of labeled images; of all images once labels are propagated, each as often as its label is certain."
+    size = state.config.labeled_batch_size
+    if state.propagated is None: return shuffled_batches(state.split.labeled, n, size, rng)
+    drawn = torch.multinomial(state.propagated.certainty.to(rng.device), n * size, replacement=True, generator=rng)
+    return drawn.view(n, size).to(state.device)
 
 def one_step(
     state:TrainState,
     batch:tuple, # From `draw_batches`
 ) -> dict: # Named losses, detached scalars on the device
     "One update of each network, from indices to weights."
-    images, targets, (labeled, unlabeled, matched) = state.data.train_images, state.data.train_targets, batch
+    images, targets, (labeled, unlabeled, matched) = state.data.train_images, state.targets, batch
     if state.config.compile: torch.compiler.cudagraph_mark_step_begin() # what a CUDA graph returned in the last step may be overwritten
     fake = None if state.generator is None else generate(state, len(unlabeled))
     losses = discriminator_step(state, images[labeled], targets[labeled], images[unlabeled], fake)
     return losses if fake is None else losses | generator_step(state, images[matched], fake)
+
+# %% ../nbs/06_steps.ipynb #0ce2d76e
+def propagate(
+    state:TrainState, # `propagated` is set
+) -> None:
+    "Labels for the coming epoch, where the budget has come to `propagation_start`; validation images take no part."
+    c, s, data = state.config, state.split, state.data
+    if state.epoch < c.propagation_start * c.epochs: return
+    everything = torch.cat([s.labeled, s.unlabeled]).unique()
+    def label() -> list:
+        features = predict(state.average.module, data.train_images[everything]).features
+        return [t.cpu() for t in label_all(features, everything, s.labeled, data.train_targets, data.n_classes)]
+    state.propagated = Propagated(*(t.to(state.device) for t in state.processes.first(label)))

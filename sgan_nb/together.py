@@ -19,7 +19,7 @@ from .data import ImageData, normalize
 from .generator import sample_latent
 from .runs import open_folder
 from .state import TrainState, average_weights, start
-from .steps import augment, discriminator_losses, draw_batches, generator_losses, weighted_sum
+from .steps import augment, discriminator_losses, draw_batches, generator_losses, propagate, weighted_sum
 from .training import LOG_STEPS, finish, finished, keep_best, measure, open_run, record_epoch, report, set_learning_rates
 
 # %% ../nbs/07_together.ipynb #815a3626
@@ -105,14 +105,14 @@ def step_together(
 ) -> dict: # Named losses, detached, shape (R,)
     "One update of each network of each run."
     first, (labeled, unlabeled, matched) = runs.states[0], (torch.stack(indices) for indices in zip(*batches))
-    images, targets = first.data.train_images, first.data.train_targets
+    images, targets = first.data.train_images, torch.stack([s.targets[own] for s, own in zip(runs.states, labeled)])
     groups = [normalize(images[labeled])] + ([normalize(images[unlabeled])] if first.config.uses_unlabeled else [])
     n_real = len(groups)
     if "generator" in runs.names:
         fake = _generate(runs, unlabeled.shape[1])
         groups.append(fake.detach())
     views = _augment(runs, torch.cat(groups, 1)).split([g.shape[1] for g in groups], 1)
-    losses = runs.call(partial(discriminator_losses, first), targets[labeled], list(views[:n_real]), *(views[n_real:] or [None]),
+    losses = runs.call(partial(discriminator_losses, first), targets, list(views[:n_real]), *(views[n_real:] or [None]),
                        groups[1] if n_real > 1 else None)
     _update(runs, "discriminator", losses)
     _update_average(runs)
@@ -180,6 +180,7 @@ def _train_epoch(runs:Together, bar:tqdm) -> list:
     "One pass over the unlabeled images of each run; its mean losses."
     first, totals = runs.states[0], {}
     n = first.epoch_steps
+    for s in runs.states: propagate(s)
     for i, batches in enumerate(zip(*(draw_batches(s, n) for s in runs.states))):
         for s in runs.states: set_learning_rates(s, (s.epoch + i / n) / s.config.epochs)
         for name, values in step_together(runs, batches).items(): totals.setdefault(name, []).append(values)

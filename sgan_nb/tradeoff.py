@@ -11,6 +11,7 @@ from dataclasses import replace
 from statistics import mean, stdev
 from .config import TrainConfig
 from .plain import plain_curve
+from .tables import with_spread
 from .time_to_accuracy import time_to_accuracy
 
 # %% ../nbs/09_tradeoff.ipynb #fa8d9886
@@ -34,4 +35,4 @@ def path_table(
 ) -> list: # Rows: path, mean with standard deviation, worst, number of draws
     "Accuracies of each path in percent."
     paths = {path: [r["accuracy"] for r in records if r["path"] == path] for path in dict.fromkeys(r["path"] for r in records)}
-    return [(path, f"{mean(a):.2f}" + (f" ± {stdev(a):.2f}" if len(a) > 1 else ""), f"{min(a):.2f}", len(a)) for path, a in paths.items()]
+    return [(path, with_spread(mean(a), stdev(a) if len(a) > 1 else None), f"{min(a):.2f}", len(a)) for path, a in paths.items()]

@@ -23,7 +23,7 @@ from .config import TrainConfig
 from .processes import join_processes, separate
 from .runs import open_folder, read_tensors, save_json, save_tensors, write_atomically
 from .state import TrainState, build_networks, start, use_device
-from .steps import draw_batches, one_step
+from .steps import draw_batches, one_step, propagate
 
 # %% ../nbs/06_training.ipynb #e642b97f
 def save_checkpoint(
@@ -76,6 +76,7 @@ def train_epoch(
     "One pass over the unlabeled images; `FloatingPointError` when a loss is no longer finite."
     c, n, totals = state.config, state.epoch_steps, {}
     separate(state.processes, state.rng, c.seed, state.epoch)
+    propagate(state)
     for i, batch in enumerate(draw_batches(state, n)):
         set_learning_rates(state, (state.epoch + i / n) / c.epochs)
         losses = one_step(state, batch)

@@ -173,10 +173,10 @@ def draw_labeled(
     n:int, # Batches
     rng:torch.Generator,
 ) -> Tensor: # int64, shape (n, labeled_batch_size)
-    "Batches of labeled images; of all images once labels are propagated, each as often as its label is certain."
+    "Batches of labeled images; of all images once labels are propagated: equal classes, and within a class the surer the more often."
     size = state.config.labeled_batch_size
     if state.propagated is None: return shuffled_batches(state.split.labeled, n, size, rng)
-    drawn = torch.multinomial(state.propagated.certainty.to(rng.device), n * size, replacement=True, generator=rng)
+    drawn = torch.multinomial(state.propagated.frequencies().to(rng.device), n * size, replacement=True, generator=rng)
     return drawn.view(n, size).to(state.device)
 
 def one_step(

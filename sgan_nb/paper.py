@@ -132,7 +132,7 @@ def compute_table(
                      "commits": len({r["environment"]["commit"] for r in runs})} for (hardware, version, data), runs in groups.items()], "lllrrr")
 
 # %% ../nbs/17_paper.ipynb #fa11c1f0
-PAIRS = (("augmented", "baseline"), ("sgan", "baseline"), ("sgan", "augmented"), ("sgan", "sgan-plain"), ("sgan-uda", "sgan"), ("petrova", "petrova-supervised"))
+PAIRS = (("augmented", "baseline"), ("sgan", "baseline"), ("sgan", "augmented"), ("sgan", "sgan-plain"), ("sgan-uda", "sgan"), ("sgan-propagation", "sgan"), ("petrova", "petrova-supervised"))
 
 def number_values(
     results:list, # From `read_results`

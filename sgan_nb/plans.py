@@ -38,7 +38,7 @@ def plan_parts(
         settings = dict(average_decay=0.999) # the published average is too slow for a short budget
         parts = []
         for data in mnist, fashion:
-            parts += [data | dict(methods=CORE), data | dict(methods=("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-balanced")),
+            parts += [data | dict(methods=CORE), data | dict(methods=("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-propagation")),
                       data | settings | dict(methods=("improved-gan",), epochs=40, decay_start=0.5), data | settings | dict(methods=("complement",), epochs=20),
                       data | dict(methods=("odena",), epochs=5)]
         parts += [mnist | dict(methods=("augmented", "sgan"), strategy="representative"), fashion | dict(methods=("augmented", "sgan"), n_labels=[1000])]

@@ -46,9 +46,8 @@ def propagate_labels(
     graph = graph.maximum(graph.T)
     scale = diags_array(graph.sum(1) ** -0.5)
     system = eye_array(n) - alpha * (scale @ graph @ scale)
-    given = F.one_hot(classes.cpu(), n_classes).double().numpy()
     right = np.zeros((n, n_classes))
-    right[labeled.cpu().numpy()] = given
+    right[labeled.cpu().numpy(), classes.cpu().numpy()] = 1
     solution = np.stack([cg(system, column, rtol=1e-4)[0] for column in right.T], 1).clip(min=0)
     total = solution.sum(1, keepdims=True)
     shares = np.divide(solution, total, out=np.full_like(solution, 1 / n_classes), where=total > 0)
@@ -67,7 +66,7 @@ def certainty(
     shares:Tensor, # Distributions over the classes, shape (N, K)
 ) -> Tensor: # In [0, 1], shape (N,)
     "One minus the entropy, as a fraction of that of a uniform distribution (Iscen et al. 2019, Eq. 11)."
-    return (1 + torch.special.xlogy(shares, shares).sum(1) / math.log(shares.shape[1])).clamp(0, 1)
+    return (1 - torch.special.entr(shares).sum(1) / math.log(shares.shape[1])).clamp(0, 1)
 
 # %% ../nbs/05_propagation.ipynb #cd174d4c
 class Propagated(NamedTuple):

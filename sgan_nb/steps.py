@@ -20,7 +20,7 @@ from .networks import logits_of_groups, untracked
 from .losses import GENERATOR_LOSSES, UNSUPERVISED_LOSSES, balance_loss, entropy_loss, low_density_loss, pull_away_loss, supervised_loss
 from .augmentation import AUGMENTATIONS
 from .consistency import annealed_supervised_loss, consistency_loss, ramp
-from .propagation import Propagated, label_all
+from .propagation import label_all
 from .processes import Processes, batch_rng
 from .state import TrainState
 
@@ -198,7 +198,6 @@ def propagate(
     c, s, data = state.config, state.split, state.data
     if state.epoch < c.propagation_start * c.epochs: return
     everything = torch.cat([s.labeled, s.unlabeled]).unique()
-    def label() -> list:
-        features = predict(state.average.module, data.train_images[everything]).features
-        return [t.cpu() for t in label_all(features, everything, s.labeled, data.train_targets, data.n_classes)]
-    state.propagated = Propagated(*(t.to(state.device) for t in state.processes.first(label)))
+    features = predict(state.average.module, data.train_images[everything]).features
+    state.propagated = label_all(features, everything, s.labeled, data.train_targets, data.n_classes)
+    state.processes.align(state.propagated)

@@ -196,7 +196,7 @@ def speed_command(arguments:list|None=None) -> None:
     parser.add_argument("--growth", action="store_true", help="also time larger batches, wider networks and several runs in one program")
     parser.add_argument("--plain", action="store_true", help="also time improved-gan in a plain loop (data loaders with worker processes, full MNIST on disk) and print the ratio")
     parser.add_argument("--target", type=float, help="time whole processes instead, from their start to this test accuracy in percent")
-    parser.add_argument("--accuracy", action="store_true", help="compare accuracies at the end of the budget instead: float32, bfloat16 and, for improved-gan, the plain loop")
+    parser.add_argument("--accuracy", action="store_true", help="compare accuracies at the end of the budget instead: float32, bfloat16, both networks from one pass and, for improved-gan, the plain loop")
     parser.add_argument("--draws", type=int, nargs="+", default=[0], help="with --target or --accuracy: choices of labeled images (default: 0)")
     parser.add_argument("--out", type=Path, help="with --target or --accuracy: JSON file for what was measured")
     add_settings(parser, skip=("method", "draw"))
@@ -218,8 +218,11 @@ def speed_command(arguments:list|None=None) -> None:
         print("\n" + tabulate([(name, *(f"{ms:.1f} ms ({ms / values[0]:.1f} x)" for ms in values)) for name, values in rows.items()], headers=["", "1 x", "2 x", "4 x"]))
     if options.plain:
         published = METHODS["improved-gan"]
-        plain, ours = plain_milliseconds(published, options.steps), step_milliseconds(start(replace(published, data="mnist")), options.steps)
-        print(f"\nimproved-gan on MNIST: plain loop {plain:.1f} ms per step, this project {ours:.1f} ms, ratio {ours / plain:.2f}")
+        plain = plain_milliseconds(published, options.steps)
+        print(f"\nimproved-gan on MNIST: plain loop {plain:.1f} ms per step")
+        for name, simultaneous in ("this project", False), ("this project, both networks from one pass (simultaneous)", True):
+            ours = step_milliseconds(start(replace(published, data="mnist", simultaneous=simultaneous)), options.steps)
+            print(f"{name}: {ours:.1f} ms, ratio {ours / plain:.2f}")
 
 def _time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
     "Print the seconds to a test accuracy and their median, and write them where the options say."

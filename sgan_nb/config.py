@@ -69,6 +69,7 @@ class TrainConfig:
     patience:int = 0 # Epochs without improvement of the selection accuracy before stopping; 0 never stops early
     test_curve:bool = False # Whether to draw test accuracy after each epoch; selection never sees it
     precision:str = "auto" # Arithmetic of the networks: float32, bfloat16, or auto (bfloat16 where the processor has it)
+    simultaneous:bool = False # Whether both networks learn from one pass, before either is changed; else the generator sees the updated discriminator, as published
     compile:bool = False # Whether torch.compile fuses the networks' operations, on a GPU into CUDA graphs: slow to begin, for long runs
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
 
@@ -89,6 +90,8 @@ class TrainConfig:
             raise ValueError("consistency_weight needs an augmentation: without one there is nothing to be consistent with")
         if self.generator == "none" and (self.pull_away_weight or self.low_density_weight):
             raise ValueError("pull_away_weight and low_density_weight need a generator")
+        if self.simultaneous and self.generator == "none": raise ValueError("simultaneous needs a generator")
+        if self.simultaneous and self.compile: raise ValueError("simultaneous and compile exclude each other: torch frees what a compiled pass kept after its first gradient")
         if self.ramp_end < self.ramp_start: raise ValueError(f"ramp_end must not be before ramp_start, got {self.ramp_end} and {self.ramp_start}")
         if self.select == "validation" and not self.n_validation:
             raise ValueError("select = validation needs n_validation > 0")

@@ -8,6 +8,7 @@ __all__ = ['real_log_odds', 'fake_probability', 'class_log_probabilities', 'clas
            'initialize_from_data']
 
 # %% ../nbs/02_discriminator.ipynb #aed761a2
+from functools import cache
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -52,16 +53,18 @@ def class_probabilities(
     return class_log_probabilities(logits, n_classes).exp()
 
 # %% ../nbs/02_discriminator.ipynb #89c3f37b
-_QUANTILES = torch.special.ndtri((torch.arange(2 ** 16, dtype=torch.float64) + 0.5) / 2 ** 16).float()
+@cache
+def _normal_numbers(dtype:torch.dtype) -> Tensor:
+    "Four million standard normal numbers, the same ones in every process."
+    return torch.randn(2 ** 22, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 def normal_like(
     x:Tensor, # Floating point, any shape; only shape, type and device matter
-) -> Tensor: # Standard normal numbers from torch's global source
-    "As `torch.randn_like`; on a CPU from 16 random bits each."
-    if x.device.type != "cpu": return torch.randn_like(x)
-    bits = x.new_empty(-(-x.numel() // 4), dtype=torch.int64).random_(-2 ** 63, None)
-    index = bits.view(torch.int16)[:x.numel()].int().add_(2 ** 15)
-    return _QUANTILES.to(x.dtype).index_select(0, index).view(x.shape)
+) -> Tensor: # Standard normal numbers; torch's global source decides them
+    "As `torch.randn_like`; on a CPU, tensors of up to a million numbers are read from a table at a random place."
+    if x.device.type != "cpu" or x.numel() > 2 ** 20: return torch.randn_like(x)
+    pieces = _normal_numbers(x.dtype).unfold(0, x.numel(), 1) # one begins at each number
+    return pieces.index_select(0, torch.randint(len(pieces), (1,))).view(x.shape)
 
 class GaussianNoise(nn.Module):
     "Adds N(0, std^2) to its input in training mode; the identity in evaluation mode."

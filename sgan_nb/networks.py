@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DISCRIMINATORS', 'OdenaDiscriminator', 'SimpleCNN', 'DeepCNN', 'ResNet18', 'batch_normalizations', 'untracked',
-           'logits_of_groups']
+           'outputs_of_groups']
 
 # %% ../nbs/02_networks.ipynb #730cab33
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
-from .baseline import BaselineCNN
+from .baseline import BaselineCNN, ClassifierOutput
 from .discriminator import ConvDiscriminator, Discriminator, MLPDiscriminator, StridedDiscriminator
 
 # %% ../nbs/02_networks.ipynb #2d4830da
@@ -98,17 +98,18 @@ def untracked(
     finally:
         for layer in layers: layer.track_running_stats = True
 
-def logits_of_groups(
+def outputs_of_groups(
     discriminator:nn.Module, # In training mode
     real:list, # Groups of real images, each of shape (N_i, C, H, W)
     fake:Tensor|None=None, # Generated images, shape (M, C, H, W)
-) -> list: # float32 logits of each group, the generated images last
-    "Logits of several groups of images; statistics of real and generated images do not mix."
+) -> list: # `ClassifierOutput` of each group, float32, the generated images last
+    "Logits and features of several groups of images; statistics of real and generated images do not mix."
     if fake is not None and batch_normalizations(discriminator):
-        of_real = logits_of_groups(discriminator, real)
-        with untracked(discriminator): return of_real + logits_of_groups(discriminator, [fake])
+        of_real = outputs_of_groups(discriminator, real)
+        with untracked(discriminator): return of_real + outputs_of_groups(discriminator, [fake])
     groups = real if fake is None else [*real, fake]
-    return list(discriminator(torch.cat(groups)).logits.float().split([len(g) for g in groups]))
+    split = (x.float().split([len(g) for g in groups]) for x in discriminator(torch.cat(groups)))
+    return [ClassifierOutput(*output) for output in zip(*split)]
 
 
 

@@ -95,8 +95,8 @@ def time_parts(
 ) -> dict: # Part -> milliseconds per step, largest first; they add up to the whole
     "Where the time of a step goes."
     watch, batches = Stopwatch(state.device), steps.draw_batches(state, n + 2)
-    clocks = [(steps, "discriminator_step", "rest", "discriminator"), (steps, "generator_step", "rest", "generator"),
-              (steps, "normalize", "data"), (steps, "augment", "views"), (steps, "generate", "images"), (steps, "logits_of_groups", "forward"),
+    clocks = [(steps, "discriminator_step", "rest", "discriminator"), (steps, "generator_step", "rest", "generator"), (steps, "simultaneous_step", "rest", "both"),
+              (steps, "normalize", "data"), (steps, "augment", "views"), (steps, "generate", "images"), (steps, "outputs_of_groups", "forward"),
               (steps, "consistency", "consistency"), (torch.autograd, "grad", "backward"), (nn.utils, "clip_grad_norm_", "clipping"),
               (state.average, "update_parameters", "average"), *((o, "step", "optimizer") for o in state.optimizers.values()),
               (state.discriminator, "forward", "forward")]
@@ -111,7 +111,7 @@ def step_flops(
     state:TrainState,
 ) -> int: # Floating point operations of a step's matrix products and convolutions, forward and backward
     "Arithmetic of one step, counted by torch while it runs."
-    def backward(optimizer, loss, *_): loss.backward(inputs=optimizer.param_groups[0]["params"])
+    def backward(optimizer, loss, *_, keep_graph=False): loss.backward(inputs=optimizer.param_groups[0]["params"], retain_graph=keep_graph)
     with patch.object(steps, "update", backward): # the counter does not follow torch.autograd.grad
         with FlopCounterMode(display=False) as counter: steps.one_step(state, *steps.draw_batches(state, 1))
     return counter.get_total_flops()
@@ -177,7 +177,8 @@ def speed_report(
     step = step_milliseconds(state, n)
     dtype = torch.bfloat16 if state.bfloat16 else torch.float32
     limit, flops, moved, data = ceilings(state.device, dtype), step_flops(state), step_bytes(state), state.data
-    images = config.labeled_batch_size + config.batch_size * (1 + 3 * (state.generator is not None))
+    of_generator = 0 if state.generator is None else 1 if config.simultaneous else 3 # generated, and with a step of its own generated again and matched ones
+    images = config.labeled_batch_size + config.batch_size * (1 + of_generator)
     test = milliseconds(lambda: evaluate(state.average.module, data.test_images, data.test_targets, data.n_classes), state.device, 3, 1)
     return dict(method=config.method, hardware=state.environment["hardware"], step_ms=step, images_per_second=1e3 * images / step,
                 gflops=flops / step / 1e6, ceiling_gflops=limit["gflops"], gbytes=moved / step / 1e6, ceiling_gbytes=limit["gbytes"],

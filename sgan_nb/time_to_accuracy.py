@@ -12,38 +12,40 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from statistics import median
-from tqdm import tqdm
 from .config import TrainConfig
-from .state import start
-from .training import finished, measure, train_epoch
+from .state import TrainState, start
+from .training import evaluate, steps_of_epoch
 
 # %% ../nbs/09_time_to_accuracy.ipynb #628fdaca
 def train_to(
     config:TrainConfig, # On a data set with test images; its budget is the limit
-    target:float, # Test accuracy in percent
+    target:float|None, # Test accuracy in percent; None: to the end
     began:float, # `time.time()` when the clock started
     every:int=100, # Steps between two looks
 ) -> dict: # Whether it was reached; the last look's step, seconds and accuracy; all looks, the hardware
     "Train until the averaged weights have the accuracy, or to the end of the budget."
-    state = start(config)
-    if not len(state.data.test_images): raise ValueError(f"{state.data.name} has no test images to measure an accuracy on")
-    budget = config.epochs * state.epoch_steps
-    every = min(every, budget)
-    state.config = replace(config, epochs=budget // every, epoch_steps=every, test_curve=True)
-    curve = []
-    with tqdm(disable=True) as bar:
-        while not (finished(state) or curve and curve[-1]["accuracy"] >= target):
-            train_epoch(state, bar)
-            state.epoch += 1
-            accuracy = measure(state)["test_accuracy"]
-            curve.append(dict(step=state.epoch * every, seconds=time.time() - began, accuracy=accuracy))
-    return dict(method=config.method, data=state.data.name, n_labels=config.n_labels, draw=config.draw, target=target, reached=accuracy >= target,
+    state, curve, reached = start(config), [], False
+    data, budget = state.data, config.epochs * state.epoch_steps
+    if not len(data.test_images): raise ValueError(f"{data.name} has no test images to measure an accuracy on")
+    for step, _ in enumerate(_all_steps(state), 1):
+        if step % every and step < budget: continue
+        accuracy = evaluate(state.average.module, data.test_images, data.test_targets, data.n_classes)["accuracy"]
+        curve.append(dict(step=step, seconds=time.time() - began, accuracy=accuracy))
+        reached = target is not None and accuracy >= target
+        if reached: break
+    return dict(method=config.method, data=data.name, n_labels=config.n_labels, draw=config.draw, target=target, reached=reached,
                 **curve[-1], curve=curve, hardware=state.environment["hardware"])
+
+def _all_steps(state:TrainState) -> Iterator:
+    "The steps of the whole budget."
+    while state.epoch < state.config.epochs:
+        yield from steps_of_epoch(state)
+        state.epoch += 1
 
 # %% ../nbs/09_time_to_accuracy.ipynb #fb156c0b
 def time_to_accuracy(
     config:TrainConfig, # As for `train_to`
-    target:float, # Test accuracy in percent
+    target:float|None, # Test accuracy in percent; None: to the end
     draws:list, # Seeds of the choice of labeled images
 ) -> Iterator: # One record per draw, as `train_to` makes them
     "Seconds to an accuracy, a new process for each draw; the clock starts before the process does."

@@ -94,9 +94,9 @@ def _check_alike(configs:list) -> None:
     "Refuse runs that differ in more than draw and seed, and methods whose runs may end at different times or need more than networks."
     alike = {replace(c, draw=0, seed=0) for c in configs}
     if len(alike) > 1: raise ValueError("runs trained together may differ in draw and seed only")
-    if configs[0].low_density_weight or configs[0].patience or configs[0].compile:
+    if configs[0].low_density_weight or configs[0].patience or configs[0].compile or configs[0].simultaneous:
         raise ValueError(f"{configs[0].method} cannot be trained together: a density of each run's own images (low_density_weight), "
-                         "early stopping (patience) and compiled networks (compile) need runs of their own")
+                         "early stopping (patience), compiled networks (compile) and updates from one pass (simultaneous) need runs of their own")
 
 # %% ../nbs/07_together.ipynb #0d30cca4
 def step_together(

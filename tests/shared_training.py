@@ -21,6 +21,7 @@ CASES = {  # equal in any number of processes: nothing is random but batches and
     "pull-away": replace(METHODS["improved-gan"], **QUIET, pull_away_weight=0.1, learning_rate=3e-4, generator_learning_rate=3e-4, epoch_steps=5),
     "batch-norm": replace(METHODS["petrova"], **QUIET | {"discriminator": "deep-cnn", "epoch_steps": 3}),
     "annealed": replace(METHODS["uda"], **STILL | {"batch_size": 40, "labeled_batch_size": 20, "epoch_steps": 3}, annealing="log", confidence=0.0, learning_rate=1e-4),
+    "simultaneous": replace(METHODS["sgan"], **QUIET, simultaneous=True, epoch_steps=15),
     "propagation": replace(METHODS["sgan-propagation"], **QUIET | {"epochs": 1, "epoch_steps": 5}, propagation_start=0.0),
 }
 REAL = replace(METHODS["sgan"], data="digits", device="cpu", epochs=8)

@@ -43,7 +43,7 @@ def runs(folder):
     return [torch.load(folder / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
 
 
-@pytest.mark.parametrize("case", ["sgan", "pull-away", "batch-norm", "annealed", "propagation"])
+@pytest.mark.parametrize("case", ["sgan", "pull-away", "batch-norm", "annealed", "simultaneous", "propagation"])
 def test_losses_of_two_processes_are_those_of_one(runs, case):
     alone, first, _ = (run[case] for run in runs)
     assert alone["losses"].keys() == first["losses"].keys()
@@ -59,7 +59,7 @@ def test_the_real_method_learns_alike(runs):
     assert abs(first["accuracy"] - alone["accuracy"]) < 5
 
 
-@pytest.mark.parametrize("case", ["real", "sgan", "pull-away", "batch-norm", "annealed", "propagation"])
+@pytest.mark.parametrize("case", ["real", "sgan", "pull-away", "batch-norm", "annealed", "simultaneous", "propagation"])
 def test_weights_are_equal_in_both_processes(runs, case):
     _, first, second = (run[case] for run in runs)
     assert first["weights"] == second["weights"]

@@ -70,7 +70,7 @@ class TrainConfig:
     test_curve:bool = False # Whether to draw test accuracy after each epoch; selection never sees it
     precision:str = "auto" # Arithmetic of the networks: float32, bfloat16, or auto (bfloat16 where the processor has it)
     simultaneous:bool = False # Whether both networks learn from one pass, before either is changed; else the generator sees the updated discriminator, as published
-    compile:bool = False # Whether torch.compile fuses the networks' operations, on a GPU into CUDA graphs: slow to begin, for long runs
+    compile:bool = False # Whether torch.compile fuses the networks' operations, on a GPU into CUDA graphs: slow to begin, for long runs; on a CPU it does not pay
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
 
     @property

@@ -61,8 +61,8 @@ def _normal_numbers(dtype:torch.dtype) -> Tensor:
 def normal_like(
     x:Tensor, # Floating point, any shape; only shape, type and device matter
 ) -> Tensor: # Standard normal numbers; torch's global source decides them
-    "As `torch.randn_like`; on a CPU, tensors of up to a million numbers are read from a table at a random place."
-    if x.device.type != "cpu" or x.numel() > 2 ** 20: return torch.randn_like(x)
+    "As `torch.randn_like`; on a CPU, unless compiled, tensors of up to a million numbers are read from a table at a random place."
+    if x.device.type != "cpu" or x.numel() > 2 ** 20 or torch.compiler.is_compiling(): return torch.randn_like(x)
     pieces = _normal_numbers(x.dtype).unfold(0, x.numel(), 1) # one begins at each number
     return pieces.index_select(0, torch.randint(len(pieces), (1,))).view(x.shape)
 

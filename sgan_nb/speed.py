@@ -124,12 +124,13 @@ def step_bytes(
     return counter.total
 
 class _ByteCounter(TorchDispatchMode):
-    "Adds up the sizes of the tensors that go into and come out of each operation; views move nothing."
+    "Adds up the sizes of the tensors that go into and come out of each operation; views move nothing, what picks rows reads what it returns."
     total = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))
-        if not function.is_view: self.total += sum(t.nbytes for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor))
+        read = out if function.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_select) else (args, kwargs)
+        if not function.is_view: self.total += sum(t.nbytes for t in tree_leaves((read, out)) if isinstance(t, Tensor))
         return out
 
 # %% ../nbs/09_speed.ipynb #a04cad81

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ SHORT = ["--data", "mnist-sample", "--epochs", "16", "--epoch-steps", "8", "--de
 
 
 def sgan_train(folder, *options):
-    "Start `sgan_train` in a process of its own."
-    return subprocess.Popen([*COMMAND, "--out", str(folder), *SHORT, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    "Start `sgan_train` in a process of its own, which can be interrupted even where the tests themselves run in the background."
+    return subprocess.Popen([*COMMAND, "--out", str(folder), *SHORT, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
 
 
 def finish(process):

@@ -102,13 +102,13 @@ def outputs_of_groups(
     discriminator:nn.Module, # In training mode
     real:list, # Groups of real images, each of shape (N_i, C, H, W)
     fake:Tensor|None=None, # Generated images, shape (M, C, H, W)
-) -> list: # `ClassifierOutput` of each group, float32, the generated images last
+) -> list: # `ClassifierOutput` of each group, in the network's precision, the generated images last
     "Logits and features of several groups of images; statistics of real and generated images do not mix."
     if fake is not None and batch_normalizations(discriminator):
         of_real = outputs_of_groups(discriminator, real)
         with untracked(discriminator): return of_real + outputs_of_groups(discriminator, [fake])
     groups = real if fake is None else [*real, fake]
-    split = (x.float().split([len(g) for g in groups]) for x in discriminator(torch.cat(groups)))
+    split = (x.split([len(g) for g in groups]) for x in discriminator(torch.cat(groups)))
     return [ClassifierOutput(*output) for output in zip(*split)]
 
 

@@ -51,7 +51,7 @@ def discriminator_losses(
 ) -> dict: # Named losses, scalars in nats
     "Supervised, real/fake, entropy, balance and consistency losses, as far as the method has them."
     with state.autocast(): outputs = outputs_of_groups(state.discriminator, real, fake)
-    return losses_of_logits(state, targets, [state.processes.gather(output.logits) for output in outputs], unlabeled)
+    return losses_of_logits(state, targets, [state.processes.gather(output.logits.float()) for output in outputs], unlabeled)
 
 def losses_of_logits(
     state:TrainState,

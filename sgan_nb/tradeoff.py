@@ -18,14 +18,15 @@ from .time_to_accuracy import time_to_accuracy
 PATHS = {"float32": dict(precision="float32"), "bfloat16": dict(precision="bfloat16"), "one pass": dict(precision="bfloat16", simultaneous=True)}
 
 def compare_paths(
-    config:TrainConfig, # With a generator; constant learning rates for the plain loop
+    config:TrainConfig, # Constant learning rates for the plain loop; one pass needs a generator and is left out without one
     draws:list, # Seeds of the choice of labeled images
     plain:bool, # Whether to train in the plain loop, too
 ) -> Iterator: # Of one record per path and draw: path, draw, hardware, final test accuracy in percent, curve of steps and accuracies
     "Train to the end of the budget along each path."
+    configs = {path: replace(config, **settings) for path, settings in PATHS.items() if path != "one pass" or config.generator != "none"}
     for draw in draws:
-        for path, settings in PATHS.items():
-            run, = time_to_accuracy(replace(config, **settings), None, [draw])
+        for path, own in configs.items():
+            run, = time_to_accuracy(own, None, [draw])
             yield dict(path=path, draw=draw, hardware=run["hardware"], accuracy=run["accuracy"],
                        curve=[dict(step=look["step"], accuracy=look["accuracy"]) for look in run["curve"]])
         if not plain: continue

@@ -23,16 +23,14 @@ from .data import check_name, image_grid, load_data
 from .baseline import predict
 from .config import METHODS, TrainConfig
 from .processes import join_processes
-from .state import start
 from .training import load_run, train
 from .evaluation import class_report, classify, confusion_counts, draw_images, write_figures
 from .pictures import read_pictures
 from .benchmark import ensemble, grid, run_grid, run_groups
 from .cluster import use_cluster
 from .tables import format_table, summarize
-from .plain import plain_milliseconds
-from .speed import growth, speed_report, step_milliseconds
-from .tradeoff import compare_paths, path_table
+from .speed import beside_plain, growth, plain_ratios, speed_report
+from .tradeoff import PATHS, compare_paths, path_table, possible_paths
 from .time_to_accuracy import median_seconds, time_to_accuracy
 from .runs import save_json
 from .shrink import shrink_run
@@ -194,9 +192,10 @@ def speed_command(arguments:list|None=None) -> None:
     parser.add_argument("--method", default="sgan", help=f"one of {', '.join(METHODS)} (default: sgan)")
     parser.add_argument("--steps", type=int, default=30, help="steps that are timed (default: 30)")
     parser.add_argument("--growth", action="store_true", help="also time larger batches, wider networks and several runs in one program")
-    parser.add_argument("--plain", action="store_true", help="also time improved-gan in a plain loop (data loaders with worker processes, full MNIST on disk) and print the ratio")
+    parser.add_argument("--plain", action="store_true", help="also time improved-gan beside a plain loop (data loaders with worker processes, full MNIST on disk) and print the ratios")
     parser.add_argument("--target", type=float, help="time whole processes instead, from their start to this test accuracy in percent")
-    parser.add_argument("--accuracy", action="store_true", help="compare accuracies at the end of the budget instead: float32, bfloat16, both networks from one pass and, for improved-gan, the plain loop")
+    parser.add_argument("--accuracy", action="store_true", help="compare accuracies at the end of the budget instead, along the paths")
+    parser.add_argument("--paths", nargs="+", help=f"with --accuracy: any of {', '.join(PATHS)} (default: all that the method has)")
     parser.add_argument("--draws", type=int, nargs="+", default=[0], help="with --target or --accuracy: choices of labeled images (default: 0)")
     parser.add_argument("--out", type=Path, help="with --target or --accuracy: JSON file for what was measured")
     add_settings(parser, skip=("method", "draw"))
@@ -217,12 +216,8 @@ def speed_command(arguments:list|None=None) -> None:
         rows = growth(config, n=options.steps)
         print("\n" + tabulate([(name, *(f"{ms:.1f} ms ({ms / values[0]:.1f} x)" for ms in values)) for name, values in rows.items()], headers=["", "1 x", "2 x", "4 x"]))
     if options.plain:
-        published = METHODS["improved-gan"]
-        plain = plain_milliseconds(published, options.steps)
-        print(f"\nimproved-gan on MNIST: plain loop {plain:.1f} ms per step")
-        for name, simultaneous in ("this project", False), ("this project, both networks from one pass (simultaneous)", True):
-            ours = step_milliseconds(start(replace(published, data="mnist", simultaneous=simultaneous)), options.steps)
-            print(f"{name}: {ours:.1f} ms, ratio {ours / plain:.2f}")
+        print(f"\nimproved-gan on MNIST, medians of 5 turns of {options.steps} steps:\n")
+        print(tabulate(plain_ratios(beside_plain(options.steps)), headers=["", "ms per step", "of the plain loop", "from", "to"], floatfmt=["", ".1f", ".2f", ".2f", ".2f"]))
 
 def _time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
     "Print the seconds to a test accuracy and their median, and write them where the options say."
@@ -236,7 +231,7 @@ def _time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
 def _compare_paths(config:TrainConfig, options:Namespace) -> None:
     "Print the accuracies of the ways to train a method, and write them where the options say."
     records = []
-    for r in compare_paths(config, options.draws, plain=config.method == "improved-gan"):
+    for r in compare_paths(config, options.draws, options.paths or possible_paths(config)):
         records.append(r)
         print(f"draw {r['draw']}, {r['path']}: {r['accuracy']:.2f}%", flush=True)
         if options.out: save_json(options.out, dict(method=config.method, settings=settings(options), runs=records))

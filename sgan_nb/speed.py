@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['now', 'milliseconds', 'ceilings', 'Stopwatch', 'time_parts', 'step_flops', 'step_bytes', 'growth',
-           'step_milliseconds', 'peak_memory', 'speed_report']
+           'step_milliseconds', 'peak_memory', 'speed_report', 'beside_plain', 'mean_milliseconds', 'plain_ratios']
 
 # %% ../nbs/09_speed.ipynb #28c4d3bd
 import sys
@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from resource import RUSAGE_SELF, getrusage
+from statistics import median
 from unittest.mock import patch
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from .config import METHODS, TrainConfig
 from .state import TrainState, start
 from . import steps
 from .training import evaluate
+from .plain import plain_milliseconds
 from .together import Together, step_together
 
 # %% ../nbs/09_speed.ipynb #36fe19fe
@@ -184,3 +186,35 @@ def speed_report(
     return dict(method=config.method, hardware=state.environment["hardware"], step_ms=step, images_per_second=1e3 * images / step,
                 gflops=flops / step / 1e6, ceiling_gflops=limit["gflops"], gbytes=moved / step / 1e6, ceiling_gbytes=limit["gbytes"],
                 evaluation_ms=test, parts_ms=time_parts(state, n), memory_mb=peak_memory(state.device))
+
+# %% ../nbs/09_speed.ipynb #2899176f
+def beside_plain(
+    n:int=30, # Steps per turn
+    turns:int=5,
+) -> dict: # Milliseconds per step in each turn: of the plain loop, in turn (as published), one pass
+    "improved-gan on all of MNIST in the plain loop, and here with the two networks updated in turn or both from one pass."
+    published = replace(METHODS["improved-gan"], data="mnist")
+    states = {"in turn": start(published), "one pass": start(replace(published, simultaneous=True))}
+    took = {"plain loop": [], **{way: [] for way in states}}
+    for _ in range(turns):
+        took["plain loop"].append(plain_milliseconds(published, n))
+        for way, state in states.items(): took[way].append(mean_milliseconds(state, n))
+    return took
+
+def mean_milliseconds(
+    state:TrainState,
+    n:int, # Steps that are timed
+    warmup:int=10, # Steps before them
+) -> float: # Mean per step, the choice of images included
+    "How long a step takes on average."
+    def train(n:int) -> None:
+        for batch in steps.draw_batches(state, n): steps.one_step(state, batch)
+    train(warmup)
+    return milliseconds(lambda: train(n), state.device, 1, 0) / n
+
+def plain_ratios(
+    took:dict, # From `beside_plain`
+) -> list: # Rows: way, median milliseconds per step, median ratio to the plain loop in the same turn, smallest, largest
+    "How the ways compare with the plain loop."
+    ratios = {way: sorted(ms / plain for ms, plain in zip(turns, took["plain loop"])) for way, turns in took.items()}
+    return [(way, median(took[way]), median(r), r[0], r[-1]) for way, r in ratios.items()]

@@ -138,7 +138,7 @@ def speed_facts(
     "What `sgan_speed` measured and the records keep."
     def read(folder:str) -> dict: return {f.stem: json.loads(f.read_text()) for f in sorted((work.report / "results" / folder).glob("*.json"))}
     times = {name: dict(median=f"{median_seconds(t['draws']):.0f}", target=f"{t['draws'][0]['target']:g}", draws=len(t["draws"])) for name, t in read("time_to_accuracy").items()}
-    return {"time": times, "paths": {name: {row[0].replace(" ", "-"): row[1] for row in path_table(p["runs"])} for name, p in read("paths").items()}}
+    return {"time": times, "paths": {name: {row[0]: row[1] for row in path_table(p["runs"])} for name, p in read("paths").items()}}
 
 def write_tables(
     work:Work,

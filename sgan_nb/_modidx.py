@@ -443,6 +443,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'sgan_nb/speed.py'),
                                'sgan_nb.speed.beside_plain': ('speed.html#beside_plain', 'sgan_nb/speed.py'),
                                'sgan_nb.speed.ceilings': ('speed.html#ceilings', 'sgan_nb/speed.py'),
+                               'sgan_nb.speed.grown_table': ('speed.html#grown_table', 'sgan_nb/speed.py'),
                                'sgan_nb.speed.growth': ('speed.html#growth', 'sgan_nb/speed.py'),
                                'sgan_nb.speed.mean_milliseconds': ('speed.html#mean_milliseconds', 'sgan_nb/speed.py'),
                                'sgan_nb.speed.milliseconds': ('speed.html#milliseconds', 'sgan_nb/speed.py'),

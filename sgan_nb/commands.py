@@ -29,7 +29,7 @@ from .pictures import read_pictures
 from .benchmark import ensemble, grid, run_grid, run_groups
 from .cluster import use_cluster
 from .tables import format_table, summarize
-from .speed import beside_plain, growth, plain_ratios, speed_report
+from .speed import beside_plain, grown_table, growth, plain_ratios, speed_report
 from .tradeoff import PATHS, compare_paths, path_table, possible_paths
 from .time_to_accuracy import median_seconds, time_to_accuracy
 from .runs import save_json
@@ -213,8 +213,7 @@ def speed_command(arguments:list|None=None) -> None:
     whole = sum(r["parts_ms"].values())
     print(tabulate([(name, f"{ms:.2f}", f"{100 * ms / whole:.0f}") for name, ms in r["parts_ms"].items()], headers=["part", "ms", "%"], disable_numparse=True))
     if options.growth:
-        rows = growth(config, n=options.steps)
-        print("\n" + tabulate([(name, *(f"{ms:.1f} ms ({ms / values[0]:.1f} x)" for ms in values)) for name, values in rows.items()], headers=["", "1 x", "2 x", "4 x"]))
+        print("\n" + tabulate(grown_table(growth(config, n=options.steps)), headers=["", "1 x", "2 x", "4 x"]))
     if options.plain:
         print(f"\nimproved-gan on MNIST, medians of 5 turns of {options.steps} steps:\n")
         print(tabulate(plain_ratios(beside_plain(options.steps)), headers=["", "ms per step", "of the plain loop", "from", "to"], floatfmt=["", ".1f", ".2f", ".2f", ".2f"]))

@@ -202,6 +202,7 @@ def speed_command(arguments:list|None=None) -> None:
     options = parser.parse_args(arguments)
     check_name(options.method, METHODS, "method")
     if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
+    if options.paths and not options.accuracy: raise ValueError("--paths goes with --accuracy")
     config = replace(METHODS[options.method], **settings(options))
     if options.out: options.out.parent.mkdir(parents=True, exist_ok=True) # before minutes of measuring
     if options.target is not None: return _time_to_accuracy(config, options)

@@ -34,8 +34,9 @@ def compare_paths(
 ) -> Iterator: # Of one record per draw and path: path, draw, hardware, final test accuracy in percent, curve of steps and accuracies
     "Train to the end of the budget along each path; `ValueError` for one that the method does not have."
     for path in paths: check_name(path, possible_paths(config), "path")
+    hardware = environment(use_device(config.device))["hardware"]
     for draw in draws:
-        for path in paths: yield dict(path=path, draw=draw, hardware=environment(use_device(config.device))["hardware"]) | _train_along(path, replace(config, draw=draw))
+        for path in paths: yield dict(path=path, draw=draw, hardware=hardware) | _train_along(path, replace(config, draw=draw))
 
 def _train_along(path:str, config:TrainConfig) -> dict:
     "Accuracy and curve."

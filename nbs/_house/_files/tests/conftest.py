@@ -1,0 +1,63 @@
+"Tests run without a display, on one thread, and never touch the user's cache."
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads are ten times slower on a busy machine
+
+SERVE = [sys.executable, "-c", "import sys; from sgan_nb.use.commands import serve_command; sys.exit(serve_command())"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_folder(tmp_path_factory):
+    "A fresh cache folder, for this process and the ones it starts."
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+class Server:
+    "`sgan_serve` as a process of its own."
+    def __init__(self, *arguments, **environment):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [*SERVE, *map(str, arguments), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+
+    def __enter__(self):
+        while socket.socket().connect_ex(("127.0.0.1", self.port)):
+            assert self.process.poll() is None, "the service ended"
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def memory(self):
+        "Resident memory in MB; 0 where the system does not tell."
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists(): return 0
+        return next(int(line.split()[1]) / 1024 for line in status.open() if line.startswith("VmRSS"))
+
+
+@pytest.fixture(scope="session")
+def server(cache_folder):
+    "The service with the shipped run."
+    with Server(SGAN_SECONDS="5") as server: yield server
+
+
+@pytest.fixture
+def crowded():
+    "A service with a short queue."
+    with Server(SGAN_QUEUE="2") as server: yield server

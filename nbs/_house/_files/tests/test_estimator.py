@@ -1,0 +1,258 @@
+"The estimator passes scikit-learn's own checks, learns from unlabeled rows and from nothing else."
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
+
+from sgan_nb.use import estimator as module
+from sgan_nb.use.estimator import SGANClassifier
+
+TINY = SGANClassifier(max_iter=5, random_state=0)
+EXPECTED = {"check_classifiers_classes":
+            "it also trains on the classes -1 and 1, but -1 marks unlabeled rows; scikit-learn exempts its own "
+            "semi-supervised classifiers by name, and the check passes under such a name"}
+
+
+@parametrize_with_checks([SGANClassifier()], expected_failed_checks=lambda estimator: EXPECTED)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_classes_check_as_a_semi_supervised_classifier():
+    check_classifiers_classes("SelfTrainingClassifier", SGANClassifier())
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    "300 rows, 4 classes, three labels of each."
+    X, y = make_blobs(300, centers=4, n_features=3, random_state=0)
+    known = np.full_like(y, -1)
+    labeled = np.concatenate([np.flatnonzero(y == c)[:3] for c in range(4)])
+    known[labeled] = y[labeled]
+    return X, y, known
+
+
+@pytest.fixture(scope="module")
+def digits():
+    "8x8 images, values 0 to 16; five labels of each class among the first 1,400."
+    images, y = load_digits().images, load_digits().target
+    known = np.full(1400, -1)
+    labeled = np.concatenate([np.flatnonzero(y[:1400] == c)[:5] for c in range(10)])
+    known[labeled] = y[labeled]
+    return images[:1400], y, known, images[1400:]
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return SGANClassifier(max_iter=300, random_state=0).fit(digits[0], digits[2])
+
+
+def test_few_labels_suffice_for_blobs(blobs):
+    X, y, known = blobs
+    assert SGANClassifier(random_state=0).fit(X, known).score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("shape", [(64,), (8, 8), (1, 8, 8), (4, 4, 4), (2, 4, 8), (1, 1, 64), (16, 4), (32, 2)])
+def test_rows_of_any_shape(shape, digits):
+    X, _, known, test = digits
+    X, test = X.reshape(-1, *shape), test.reshape(-1, *shape)
+    model = clone(TINY).fit(X, known)
+    assert model.n_features_in_ == 64
+    assert model.predict_proba(test).shape == (len(test), 10)
+    sample = model.sample(7, random_state=0)
+    assert sample.shape == (7, *shape)
+    assert (0 <= sample).all() and (sample <= 16).all() and sample.std() > 0
+
+
+def test_sample_is_in_the_units_of_each_feature(blobs):
+    X, _, known = blobs
+    X = X * [1, 1000, 1e-3] + [0, 5e4, -7]
+    sample = clone(TINY).fit(X, known).sample(200, random_state=0)
+    rounding = 1e-6 * np.ptp(X, 0)
+    assert (X.min(0) - rounding <= sample).all() and (sample <= X.max(0) + rounding).all()
+    assert (np.abs(sample.mean(0) - X.mean(0)) < np.ptp(X, 0)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64, bool])
+def test_sample_has_the_kind_of_numbers_of_the_rows(dtype, digits):
+    X = (digits[0] > 8).astype(bool) if dtype is bool else digits[0].astype(dtype)
+    assert clone(TINY).fit(X, digits[2]).sample(2, 0).dtype == (dtype if np.dtype(dtype).kind in "iu" else np.float64)
+
+
+def test_only_labels_of_labeled_rows_are_read(blobs, monkeypatch):
+    X, y, known = blobs
+    before = clone(TINY).fit(X, known).predict_proba(X)
+    train, seen = module.train, []
+
+    def with_other_targets(config, data, split, **options):
+        "Train on wrong targets wherever there is no label."
+        wrong = (data.train_targets + 1) % 4
+        wrong[split.labeled] = data.train_targets[split.labeled]
+        seen.append(split.labeled.tolist())
+        object.__setattr__(data, "train_targets", wrong)
+        return train(config, data, split=split, **options)
+
+    monkeypatch.setattr(module, "train", with_other_targets)
+    np.testing.assert_array_equal(clone(TINY).fit(X, known).predict_proba(X), before)
+    assert seen == [np.flatnonzero(known >= 0).tolist()]
+
+
+def test_targets_of_labeled_rows_are_theirs(blobs, monkeypatch):
+    X, y, known = blobs
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def look(config, data, split, **options):
+        targets, unlabeled = data.train_targets[split.labeled].numpy(), split.unlabeled.tolist()
+        seen.append((targets, unlabeled, config.n_labels, len(data.test_images)))
+        raise Stop
+
+    monkeypatch.setattr(module, "train", look)
+    with pytest.raises(Stop):
+        clone(TINY).fit(X, known)
+    np.testing.assert_array_equal(seen[0][0], known[known >= 0])
+    assert seen[0][1:] == (list(range(300)), 12, 0)
+
+
+def test_unlabeled_rows_change_the_result_and_their_labels_do_not(blobs):
+    X, y, known = blobs
+    labeled = known >= 0
+    before = clone(TINY).fit(X, known).predict_proba(X)
+    permuted = y.copy()
+    permuted[~labeled] = np.random.default_rng(0).permutation(y[~labeled])
+    np.testing.assert_array_equal(clone(TINY).fit(X, np.where(labeled, permuted, -1)).predict_proba(X), before)
+    other = X.copy()
+    other[~labeled] = other[~labeled][::-1] * 0.5
+    assert np.abs(clone(TINY).fit(other, known).predict_proba(X) - before).max() > 1e-4
+    alone = SGANClassifier("augmented", max_iter=5, random_state=0)
+    scale = StandardScaler().fit(X)
+    rows = scale.transform(X)
+    assert np.abs(alone.fit(rows[labeled], y[labeled]).predict_proba(rows) - before).max() > 1e-4
+
+
+def test_a_set_without_unlabeled_rows(blobs):
+    X, y, _ = blobs
+    assert clone(TINY).set_params(max_iter=150).fit(X, y).score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("classes", [("d", "a", "c", "b"), (-7, 3, -2, 0), (1.0, 5.0, 2.0, 0.0)])
+def test_classes_of_any_kind(classes, blobs):
+    X, y, known = blobs
+    names = np.array(classes)
+    model = clone(TINY).set_params(max_iter=150)
+    for marker in -1, None:
+        partly = np.array([marker if k < 0 else names[k] for k in known], dtype=object)
+        model.fit(X, partly)
+        assert model.classes_.tolist() == sorted(classes)
+        assert model.score(X, names[y]) > 0.8
+        probabilities = model.predict_proba(X)
+        np.testing.assert_allclose(probabilities.sum(1), 1)
+        np.testing.assert_array_equal(model.classes_[probabilities.argmax(1)], model.predict(X))
+        labeled = known >= 0
+        assert model.score(X, partly) == (model.predict(X) == names[y])[labeled].mean()
+
+
+def test_partly_labeled_rows_cross_validate(blobs):
+    X, y, known = blobs
+    pipeline = make_pipeline(StandardScaler(), SGANClassifier(max_iter=60, random_state=0))
+    assert cross_val_score(pipeline, X, known, cv=2).mean() > 0.6
+    still = {"learning_rate": 1e-9, "generator_learning_rate": 1e-9}
+    search = GridSearchCV(pipeline, {"sganclassifier__settings": [None, still]}, cv=2).fit(X, known)
+    assert search.best_params_ == {"sganclassifier__settings": None}
+    assert search.best_estimator_.score(X, y) > 0.8
+
+
+def test_global_random_sources_neither_matter_nor_change(blobs):
+    X, _, known = blobs
+    before = clone(TINY).fit(X, known).predict_proba(X)
+    np.random.seed(7)
+    torch.manual_seed(7)
+    states = np.random.get_state()[1].copy(), torch.get_rng_state()
+    model = clone(TINY).fit(X, known)
+    model.sample(3, random_state=0)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    np.testing.assert_array_equal(np.random.get_state()[1], states[0])
+    assert torch.equal(torch.get_rng_state(), states[1])
+    assert (clone(TINY).set_params(random_state=1).fit(X, known).predict_proba(X) != before).any()
+
+
+def test_pickle_in_another_process(fitted, digits, tmp_path):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(fitted))
+    np.save(tmp_path / "rows.npy", digits[3])
+    program = ("import pickle, numpy, sys; from pathlib import Path; folder = Path(sys.argv[1]);"
+               "model = pickle.loads((folder / 'model.pkl').read_bytes()); rows = numpy.load(folder / 'rows.npy');"
+               "numpy.savez(folder / 'out.npz', p=model.predict_proba(rows), sample=model.sample(3, 0), "
+               "fake=model.fake_score(rows))")
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    out = np.load(tmp_path / "out.npz")
+    np.testing.assert_array_equal(out["p"], fitted.predict_proba(digits[3]))
+    np.testing.assert_array_equal(out["sample"], fitted.sample(3, 0))
+    np.testing.assert_array_equal(out["fake"], fitted.fake_score(digits[3]))
+
+
+def test_noise_scores_as_fake(fitted, digits):
+    held_out = digits[3]
+    noise = np.random.default_rng(0).uniform(0, 16, held_out.shape)
+    scores = fitted.fake_score(np.concatenate([held_out, noise]))
+    assert (0 <= scores).all() and (scores <= 1).all()
+    assert roc_auc_score(np.repeat([0, 1], len(noise)), scores) > 0.8 # 0.88 to 0.98 over seeds
+
+
+def test_no_output_unless_verbose(blobs, capfd):
+    X, _, known = blobs
+    clone(TINY).fit(X, known)
+    assert capfd.readouterr() == ("", "")
+    clone(TINY).set_params(verbose=True).fit(X, known)
+    out, err = capfd.readouterr()
+    assert out == "" and "sgan" in err
+
+
+def test_names_of_features(blobs):
+    pandas = pytest.importorskip("pandas")
+    X, _, known = blobs
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
+    model = clone(TINY).set_output(transform="pandas").fit(frame, pandas.Series(known))
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert model.transform(frame).columns.tolist() == model.get_feature_names_out().tolist()
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[["b", "a", "c"]])
+
+
+@pytest.mark.parametrize("change, error, text", [
+    (dict(X=lambda X: csr_array(X)), TypeError, "dense data is required"),
+    (dict(X=lambda X: np.where(X > 5, np.nan, X)), ValueError, "contains NaN"),
+    (dict(X=lambda X: X[:, 0]), ValueError, "Reshape your data"),
+    (dict(X=lambda X: X[:-1]), ValueError, "inconsistent numbers of samples"),
+    (dict(X=lambda X: X.reshape(-1, 3, 1, 1, 1)), ValueError, "dim 5"),
+    (dict(X=lambda X: np.tile(X[:, :, None, None], (1, 1, 4, 1)).reshape(-1, 4, 3, 1)), ValueError, "channels last"),
+    (dict(y=lambda y: np.full_like(y, -1)), ValueError, "y has no label"),
+    (dict(y=lambda y: np.where(y == 2, 2, -1)), ValueError, "one class only, 2,"),
+    (dict(y=lambda y: y + 0.5), ValueError, "Unknown label type"),
+    (dict(y=lambda y: None), ValueError, "requires y to be passed"),
+    (dict(method="sgna"), ValueError, "did you mean 'sgan'"),
+    (dict(method="uda"), ValueError, "needs an augmentation"),
+    (dict(max_iter=-1), ValueError, "max_iter must be at least 1, got -1"),
+    (dict(learning_rate=0.0), ValueError, "learning_rate must be in"),
+    (dict(settings={"seed": 3}), ValueError, "unknown setting 'seed'"),
+    (dict(device="cuda:77"), ValueError, "is not available here"),
+])
+def test_mistakes_are_named_in_one_line(change, error, text, blobs):
+    X, _, known = blobs
+    X, y = change.pop("X", lambda X: X)(X), change.pop("y", lambda y: y)(known)
+    with pytest.raises(error) as caught:
+        clone(TINY).set_params(**change).fit(X, y)
+    assert text in str(caught.value)

@@ -1,0 +1,97 @@
+"Two processes on one machine, started by torchrun, against one process with the whole batch."
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sgan_nb.runs.run_folder import read_tensors
+
+SCRIPT = str(Path(__file__).with_name("shared_training.py"))
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TRAIN = "import sys; from sgan_nb.use.commands import train_command; sys.exit(train_command())"
+WHOLE = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures",
+         "--epochs", "40", "--epoch-steps", "4"]
+
+
+def sgan_train(folder, *options, code=TRAIN):
+    "Start `sgan_train` in two processes."
+    command = [*TORCHRUN, "--no-python", sys.executable, "-c", code, "--out", str(folder), *WHOLE, *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def weights(folder):
+    "Bytes of the reported weights."
+    return {(file.name, key): tensor.numpy().tobytes() for file in sorted(Path(folder).glob("best_*.pt"))
+            for key, tensor in read_tensors(file).items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
+    "What shared_training.py recorded: alone, and in the first and second of two processes."
+    subprocess.run([sys.executable, SCRIPT, str(folder)], check=True)
+    subprocess.run([*TORCHRUN, SCRIPT, str(folder)], check=True)
+    return [torch.load(folder / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
+
+
+@pytest.mark.parametrize("case", ["sgan", "pull-away", "batch-norm", "annealed", "propagation"])
+def test_losses_of_two_processes_are_those_of_one(runs, case):
+    alone, first, _ = (run[case] for run in runs)
+    assert alone["losses"].keys() == first["losses"].keys()
+    for name, curve in alone["losses"].items():
+        assert_close(first["losses"][name], curve, rtol=1e-3, atol=1e-4, msg=lambda text: f"{name}: {text}")
+
+
+def test_the_real_method_learns_alike(runs):
+    alone, first, _ = (run["real"] for run in runs)
+    for name, curve in alone["losses"].items():
+        last = len(curve) // 2
+        assert_close(first["losses"][name][-last:].mean(), curve[-last:].mean(), rtol=0.25, atol=0.02,
+                     msg=lambda text: f"{name}: {text}")
+    assert abs(first["accuracy"] - alone["accuracy"]) < 5
+
+
+@pytest.mark.parametrize("case", ["real", "sgan", "pull-away", "batch-norm", "annealed", "propagation"])
+def test_weights_are_equal_in_both_processes(runs, case):
+    _, first, second = (run[case] for run in runs)
+    assert first["weights"] == second["weights"]
+    assert first["accuracy"] == second["accuracy"]
+    assert first["processes"] == 2 and first["hardware"].startswith("2 x ")
+
+
+def test_interrupted_run_resumes_to_the_same_weights(runs, folder):
+    stopped = folder / "stopped"
+    process = sgan_train(stopped)
+    while not (stopped / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode != 0 and "stopped: finished epochs are kept" in err
+    assert not (stopped / "results.json").exists()
+    out, err = sgan_train(stopped, "--resume").communicate(timeout=180)
+    assert out.count("digits: 100 labels") == 1 and out.count("test accuracy") == 1, err
+    assert weights(stopped) == weights(folder / "whole")
+    assert json.loads((stopped / "results.json").read_text())["environment"]["processes"] == 2
+
+
+def test_an_error_of_one_process_ends_both(tmp_path):
+    start = "import os, sys; from sgan_nb import training; step = training.one_step; calls = [];"
+    failing = TRAIN.replace("import sys;", start)
+    fails = "len(calls) == 6 and os.environ['RANK'] == '1'"
+    change = f"training.one_step = lambda *a: calls.append(0) or (1 / 0 if {fails} else step(*a)); "
+    failing = failing.replace("sys.exit(", change + "sys.exit(")
+    process = sgan_train(tmp_path / "run", code=failing)
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 1 and "ZeroDivisionError" in err
+    assert read_tensors(tmp_path / "run/last.pt")["epoch"] == 1
+    assert not list((tmp_path / "run").glob("*.part"))

@@ -1,0 +1,84 @@
+"What may not be imported: slow libraries by what trains and predicts, PyTorch by what answers --help."
+import ast
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ["matplotlib", "seaborn", "sklearn", "scipy", "uvicorn", "fastapi", "onnx", "torchvision"]
+SLOW = ["torch", "numpy", "PIL", *HEAVY]
+LIGHT = ["methods.settings", "methods.methods", "use.options", "use.commands", "use.measuring_commands"]
+
+
+def console_scripts():
+    "Module and function by the name of the command, from settings.ini."
+    settings = configparser.ConfigParser(delimiters=["="])
+    settings.read(ROOT / "settings.ini", encoding="utf-8")
+    lines = settings["DEFAULT"]["console_scripts"].split()
+    return {name: place.split(":") for name, place in (line.split("=") for line in lines)}
+
+
+COMMANDS = console_scripts()
+
+
+def imported(code, names):
+    "Which of the libraries a program has imported when it ends."
+    report = f"lambda: print('IMPORTED', *(n for n in {names} if n in sys.modules))"
+    program = f"import atexit, sys\natexit.register({report})\n{code}"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.rpartition("IMPORTED")[2].split()
+
+
+def test_what_is_not_to_be_imported_is_installed():
+    code = "import matplotlib, seaborn, sklearn, scipy, uvicorn, fastapi, torchvision"
+    assert set(imported(code, HEAVY)) >= set(HEAVY) - {"onnx"}
+
+
+@pytest.mark.parametrize("module", ["training", "runs.trained_model", "use.picture_input"])
+def test_training_and_prediction_import_nothing_heavy(module):
+    assert imported(f"import torch, sgan_nb.{module}", [*HEAVY, "torch"]) == ["torch"]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_settings_and_commands_import_no_torch(module):
+    assert imported(f"import sgan_nb.{module}", SLOW) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_imports_nothing_slow(name):
+    module, function = COMMANDS[name]
+    assert module in [f"sgan_nb.{light}" for light in LIGHT]
+    assert imported(f"import sys; from {module} import {function}; sys.argv[1:] = ['--help']; {function}()", SLOW) == []
+
+
+@pytest.mark.parametrize("options, text", [("--beta1 2", "beta1 must be"), ("--method sgam", "did you mean 'sgan'"),
+                                           ("--terms consistency=much", "cannot read the term")])
+def test_a_mistyped_setting_is_told_before_anything_slow(options, text):
+    call = f"train_command('--out run {options}'.split())"
+    code = f"import sys; from sgan_nb.use.commands import train_command; assert {call} == 1; sys.stderr.flush()"
+    assert imported(code, SLOW) == []
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert text in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_predicting_a_picture_imports_nothing_heavy(tmp_path):
+    from PIL import Image, ImageDraw
+    picture = Image.new("L", (28, 28))
+    ImageDraw.Draw(picture).line((14, 4, 14, 24), 255, 3)
+    picture.save(tmp_path / "one.png")
+    arguments = [str(ROOT / "sgan_nb" / "pretrained"), str(tmp_path / "one.png"), "--json"]
+    code = f"from sgan_nb.use.commands import predict_command; assert predict_command({arguments}) == 0"
+    assert imported(code, [*HEAVY, "torch"]) == ["torch"]
+
+
+def test_modules_of_commands_import_what_is_slow_inside_functions():
+    for module in LIGHT:
+        path = ROOT / "sgan_nb" / f"{module.replace('.', '/')}.py"
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Import | ast.ImportFrom): continue
+            names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+            assert not {name.split(".")[0] for name in names} & set(SLOW), f"{module}, line {node.lineno}"

@@ -1,0 +1,117 @@
+"Runs as separate processes: killed, resumed, repeated, and without a network."
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+TRAIN = "import sys; from sgan_nb.use.commands import train_command; sys.exit(train_command())"
+COMMAND = [sys.executable, "-c", TRAIN]
+SHORT = ["--data", "mnist-sample", "--epochs", "16", "--epoch-steps", "8", "--device", "cpu", "--no-figures"]
+
+
+def sgan_train(folder, *options):
+    "Start `sgan_train` in a process that can be interrupted even where the tests themselves run in the background."
+    return subprocess.Popen([*COMMAND, "--out", str(folder), *SHORT, *options], stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.PIPE, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+
+
+def finish(process):
+    "Wait for success."
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    return out
+
+
+def weights(folder):
+    "Bytes of the reported weights, read as tensors."
+    from sgan_nb.runs.run_folder import read_tensors
+    return {(file.name, key): tensor.numpy().tobytes() for file in sorted(Path(folder).glob("best_*.pt"))
+            for key, tensor in read_tensors(file).items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    "An uninterrupted run."
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    finish(sgan_train(folder))
+    return folder
+
+
+def epochs_done(folder):
+    "Completed epochs according to the history."
+    file = folder / "history.csv"
+    return len(file.read_text().splitlines()) - 1 if file.exists() else 0
+
+
+def test_killed_run_resumes_to_the_same_weights(whole, tmp_path):
+    folder, kills, delays = tmp_path / "run", 0, random.Random(0)
+    for wanted in (0, 1, 3, 6):  # kill shortly after this many epochs, the first time before there is a checkpoint
+        process = sgan_train(folder, "--resume")
+        while process.poll() is None and (epochs_done(folder) < wanted or not folder.exists()):
+            time.sleep(0.005)
+        time.sleep(delays.uniform(0, 0.15))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        assert wanted or not (folder / "last.pt").exists()
+    assert kills == 4
+    assert not (folder / "results.json").exists()
+    finish(sgan_train(folder, "--resume"))
+    assert weights(folder) == weights(whole)
+    assert not list(folder.rglob("*.part"))
+
+
+def test_same_seed_same_weights_in_another_process(whole, tmp_path):
+    finish(sgan_train(tmp_path / "again"))
+    finish(sgan_train(tmp_path / "seed", "--seed", "1"))
+    assert weights(tmp_path / "again") == weights(whole)
+    assert weights(tmp_path / "seed") != weights(whole)
+
+
+def test_interrupt_keeps_the_last_checkpoint(tmp_path):
+    folder = tmp_path / "run"
+    process = sgan_train(folder, "--epochs", "500")
+    while not (folder / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1].startswith("stopped: ") and "Traceback" not in err
+    assert (folder / "last.pt").exists()
+
+
+def test_no_network_and_no_data_falls_back_to_the_sample(tmp_path):
+    nowhere = "http://127.0.0.1:9"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                   "http_proxy": nowhere, "https_proxy": nowhere}
+    for name in "SGAN_DATA", "no_proxy", "NO_PROXY":
+        environment.pop(name, None)
+    options = ["--data", "auto", "--epochs", "1", "--epoch-steps", "2", "--device", "cpu"]
+    result = subprocess.run([*COMMAND, "--out", str(tmp_path / "run"), *options], capture_output=True, text=True,
+                            env=environment, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "RESULTS ARE ON THE 5,000-IMAGE SAMPLE" in result.stderr
+    assert json.loads((tmp_path / "run/results.json").read_text())["data"] == "mnist-sample-5000"
+
+
+def test_full_disk_keeps_the_last_checkpoint(tmp_path):
+    "A file size limit below that of a checkpoint makes its write fail as on a full disk."
+    folder = tmp_path / "run"
+    finish(sgan_train(folder, "--epochs", "2"))
+    before = (folder / "last.pt").read_bytes()
+    limited = ["bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "bash"]
+    options = [*SHORT, "--epochs", "3", "--resume"]
+    result = subprocess.run([*limited, *COMMAND, "--out", str(folder), *options], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in result.stderr
+    assert (folder / "last.pt").read_bytes() == before
+    assert not list(folder.rglob("*.part"))
+    finish(sgan_train(folder, "--epochs", "3", "--resume"))

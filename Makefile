@@ -3,7 +3,7 @@ VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 TEXLIVE = texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
 GENERATED = nbs sgan_nb report README.md pyproject.toml
 
-.PHONY: help install run gpu results report test check export readme lab
+.PHONY: help install run gpu results report test check house export outputs book lab
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -37,19 +37,25 @@ test: install ## run every notebook, then the tests
 	$(VENV) OMP_NUM_THREADS=1 nbdev_test --do_print
 	$(VENV) pytest -q tests
 
-check: install ## fail if the generated files are out of date or a name is unknown
+check: install ## fail if the generated files are out of date, or ruff finds a mistake
 	@saved=$$(mktemp -d) && trap 'rm -rf "$$saved"' EXIT && cp -r $(GENERATED) "$$saved" && \
-	$(MAKE) --no-print-directory export readme && \
+	$(MAKE) --no-print-directory export book && \
 	for path in $(GENERATED); do diff -rq -x __pycache__ -x .ipynb_checkpoints "$$saved/$$path" $$path || stale=1; done && \
 	test -z "$$stale" || { echo "Generated files were out of date and have been renewed: review and commit them" >&2; exit 1; }
-	$(VENV) pyflakes sgan_nb
+	$(VENV) ruff check
+
+house: install ## print the figures of the house: long lines, long functions, missing comments, by notebook
+	$(VENV) python tests/house.py
 
 export: install ## write the package from the notebooks and clean the notebooks
 	$(VENV) nbdev_export
 	$(VENV) nbdev_clean
 
-readme: install ## write README.md from nbs/index.ipynb
-	$(VENV) python report/render_readme.py
+outputs: install ## run notebooks (NB="nbs/00_data.ipynb"; default all) and store their outputs
+	$(VENV) python report/run_notebooks.py $(NB)
+
+book: install ## write the links to the next notebook, the table of notebooks and README.md from the reading order
+	$(VENV) python report/book.py
 
 lab: install ## open the notebooks
 	$(VENV) jupyter lab nbs

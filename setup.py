@@ -8,6 +8,8 @@ config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 settings = config["DEFAULT"]
 
+EXTRAS = "tensorboard", "export", "distributed", "cluster", "dev"
+
 setup(
     name=settings["lib_name"],
     version=settings["version"],
@@ -25,7 +27,7 @@ setup(
     ],
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
-    extras_require={name: settings[name + "_requirements"].split() for name in ("tensorboard", "export", "distributed", "cluster", "dev")},
+    extras_require={name: settings[f"{name}_requirements"].split() for name in EXTRAS},
     packages=find_packages(include=["sgan_nb", "sgan_nb.*"]),
     package_data={"sgan_nb": ["page.html", "pretrained/*"]},
     package_dir={"": "."},

@@ -5,7 +5,7 @@ from pathlib import Path
 REPORT = Path(__file__).resolve().parent
 sys.path.insert(0, str(REPORT.parent))
 
-from sgan_nb.manifest import report_problems  # noqa: E402
+from sgan_nb.report.manifest import report_problems
 
 problems = report_problems(REPORT)
 print("\n".join(problems), file=sys.stderr, end="\n" if problems else "")

@@ -1,4 +1,7 @@
-"Run the cells of nbs/99_gpu_run.ipynb without Jupyter: trains what SGAN_PLAN says, writes the figures and tables of the report."
+"""Run the cells of nbs/99_gpu_run.ipynb without Jupyter.
+
+It trains what SGAN_PLAN says and writes the figures and tables of the report.
+"""
 import json
 import sys
 import types
@@ -6,8 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"torch": "torch", "torchvision": "torchvision", "matplotlib": "matplotlib", "seaborn": "seaborn", "sklearn": "scikit-learn", "tqdm": "tqdm",
-            "filelock": "filelock", "platformdirs": "platformdirs", "tabulate": "tabulate", "mlxtend": "mlxtend"}  # what is imported on the way
+PACKAGES = {  # module -> package, of what is imported on the way
+    "torch": "torch", "torchvision": "torchvision", "matplotlib": "matplotlib", "seaborn": "seaborn",
+    "sklearn": "scikit-learn", "tqdm": "tqdm", "filelock": "filelock", "platformdirs": "platformdirs",
+    "tabulate": "tabulate", "mlxtend": "mlxtend"}
 
 
 def show(*figures):

@@ -12,6 +12,8 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads are ten times slower on a busy machine
 
+SERVE = [sys.executable, "-c", "import sys; from sgan_nb.use.commands import serve_command; sys.exit(serve_command())"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_folder(tmp_path_factory):
@@ -29,8 +31,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-c", "import sys; from sgan_nb.commands import serve_command; sys.exit(serve_command())", *map(str, arguments)]
-        self.process = subprocess.Popen([*command, "--port", str(self.port)], env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+        command = [*SERVE, *map(str, arguments), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
 
     def __enter__(self):
         while socket.socket().connect_ex(("127.0.0.1", self.port)):
@@ -45,7 +47,8 @@ class Server:
     def memory(self):
         "Resident memory in MB; 0 where the system does not tell."
         status = Path(f"/proc/{self.process.pid}/status")
-        return next(int(line.split()[1]) / 1024 for line in status.open() if line.startswith("VmRSS")) if status.exists() else 0
+        if not status.exists(): return 0
+        return next(int(line.split()[1]) / 1024 for line in status.open() if line.startswith("VmRSS"))
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
 
-from sgan_nb import estimator as module
-from sgan_nb.estimator import SGANClassifier
+from sgan_nb.use import estimator as module
+from sgan_nb.use.estimator import SGANClassifier
 
 TINY = SGANClassifier(max_iter=5, random_state=0)
-EXPECTED = {"check_classifiers_classes": "it also trains on the classes -1 and 1, but -1 marks unlabeled rows; scikit-learn exempts its own "
-                                         "semi-supervised classifiers by name, and the check passes under such a name"}
+EXPECTED = {"check_classifiers_classes":
+            "it also trains on the classes -1 and 1, but -1 marks unlabeled rows; scikit-learn exempts its own "
+            "semi-supervised classifiers by name, and the check passes under such a name"}
 
 
 @parametrize_with_checks([SGANClassifier()], expected_failed_checks=lambda estimator: EXPECTED)
@@ -78,7 +79,8 @@ def test_sample_is_in_the_units_of_each_feature(blobs):
     X, _, known = blobs
     X = X * [1, 1000, 1e-3] + [0, 5e4, -7]
     sample = clone(TINY).fit(X, known).sample(200, random_state=0)
-    assert (X.min(0) - 1e-6 * np.ptp(X, 0) <= sample).all() and (sample <= X.max(0) + 1e-6 * np.ptp(X, 0)).all()
+    rounding = 1e-6 * np.ptp(X, 0)
+    assert (X.min(0) - rounding <= sample).all() and (sample <= X.max(0) + rounding).all()
     assert (np.abs(sample.mean(0) - X.mean(0)) < np.ptp(X, 0)).all()
 
 
@@ -114,7 +116,8 @@ def test_targets_of_labeled_rows_are_theirs(blobs, monkeypatch):
         pass
 
     def look(config, data, split, **options):
-        seen.append((data.train_targets[split.labeled].numpy(), split.unlabeled.tolist(), config.n_labels, len(data.test_images)))
+        targets, unlabeled = data.train_targets[split.labeled].numpy(), split.unlabeled.tolist()
+        seen.append((targets, unlabeled, config.n_labels, len(data.test_images)))
         raise Stop
 
     monkeypatch.setattr(module, "train", look)
@@ -136,7 +139,8 @@ def test_unlabeled_rows_change_the_result_and_their_labels_do_not(blobs):
     assert np.abs(clone(TINY).fit(other, known).predict_proba(X) - before).max() > 1e-4
     alone = SGANClassifier("augmented", max_iter=5, random_state=0)
     scale = StandardScaler().fit(X)
-    assert np.abs(alone.fit(scale.transform(X)[labeled], y[labeled]).predict_proba(scale.transform(X)) - before).max() > 1e-4
+    rows = scale.transform(X)
+    assert np.abs(alone.fit(rows[labeled], y[labeled]).predict_proba(rows) - before).max() > 1e-4
 
 
 def test_a_set_without_unlabeled_rows(blobs):
@@ -165,7 +169,8 @@ def test_partly_labeled_rows_cross_validate(blobs):
     X, y, known = blobs
     pipeline = make_pipeline(StandardScaler(), SGANClassifier(max_iter=60, random_state=0))
     assert cross_val_score(pipeline, X, known, cv=2).mean() > 0.6
-    search = GridSearchCV(pipeline, {"sganclassifier__settings": [None, {"learning_rate": 1e-9, "generator_learning_rate": 1e-9}]}, cv=2).fit(X, known)
+    still = {"learning_rate": 1e-9, "generator_learning_rate": 1e-9}
+    search = GridSearchCV(pipeline, {"sganclassifier__settings": [None, still]}, cv=2).fit(X, known)
     assert search.best_params_ == {"sganclassifier__settings": None}
     assert search.best_estimator_.score(X, y) > 0.8
 
@@ -189,7 +194,8 @@ def test_pickle_in_another_process(fitted, digits, tmp_path):
     np.save(tmp_path / "rows.npy", digits[3])
     program = ("import pickle, numpy, sys; from pathlib import Path; folder = Path(sys.argv[1]);"
                "model = pickle.loads((folder / 'model.pkl').read_bytes()); rows = numpy.load(folder / 'rows.npy');"
-               "numpy.savez(folder / 'out.npz', p=model.predict_proba(rows), sample=model.sample(3, 0), fake=model.fake_score(rows))")
+               "numpy.savez(folder / 'out.npz', p=model.predict_proba(rows), sample=model.sample(3, 0), "
+               "fake=model.fake_score(rows))")
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     out = np.load(tmp_path / "out.npz")

@@ -1,4 +1,4 @@
-"Every discriminator and generator as files for other programs; exports without data, without packages and on a full disk."
+"Every discriminator and generator as files for other programs; exports without data or packages, on a full disk."
 import shutil
 import subprocess
 import sys
@@ -10,18 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
-from sgan_nb.commands import export_command
-from sgan_nb.config import METHODS, TrainConfig
 from sgan_nb.data import load_data, normalize
-from sgan_nb.evaluation import classify
-from sgan_nb.export import FORMATS, export_run
 from sgan_nb.generator import GENERATORS
-from sgan_nb.networks import DISCRIMINATORS
-from sgan_nb.training import load_run, train
+from sgan_nb.methods.methods import METHODS
+from sgan_nb.methods.networks import DISCRIMINATORS
+from sgan_nb.methods.settings import TrainConfig
+from sgan_nb.runs.trained_model import classify, load_run
+from sgan_nb.training import train
+from sgan_nb.use.commands import export_command
+from sgan_nb.use.export import FORMATS, export_run
 
-PAIRS = {"baseline": "none", "conv": "conv", "strided": "conv-small", "mlp": "mlp", "conv-128": "none", "simple-cnn": "none", "deep-cnn": "conv-small",
-         "resnet18": "dcgan", "mlp-small": "mlp-small"}
+PAIRS = {"baseline": "none", "conv": "conv", "strided": "conv-small", "mlp": "mlp", "conv-128": "none",
+         "simple-cnn": "none", "deep-cnn": "conv-small", "resnet18": "dcgan", "mlp-small": "mlp-small"}
 NOISY = dict(input_noise=0.3, hidden_noise=0.5, dropout=0.3, augmentation="none", epochs=1, epoch_steps=3, device="cpu")
+COMMAND = "import sys; from sgan_nb.use.commands import export_command; sys.exit(export_command())"
 
 
 def test_every_network_is_tested():
@@ -33,14 +35,17 @@ def test_every_network_is_tested():
 def test_network_exports(discriminator, tmp_path):
     small = discriminator == "mlp-small"
     data = load_data("circles" if small else "digits")
-    config = TrainConfig(data=data.name, n_labels=8 if small else 50, discriminator=discriminator, generator=PAIRS[discriminator],
-                         unsupervised="logsumexp" if discriminator in ("mlp", "conv-128") else "softmax", **NOISY)
+    alone = {"terms": "supervised=1"} if PAIRS[discriminator] == "none" else {}
+    config = TrainConfig(
+        data=data.name, n_labels=8 if small else 50, discriminator=discriminator, generator=PAIRS[discriminator],
+        unsupervised="logsumexp" if discriminator in ("mlp", "conv-128") else "softmax", **alone, **NOISY)
     train(config, data, tmp_path / "run", progress=False)
     rows = export_run(tmp_path / "run", ["onnx"], tmp_path / "out")
     assert len(rows) == 1 + (config.generator != "none")
     session = onnxruntime.InferenceSession(tmp_path / "out/classifier.onnx")
     names = [output.name for output in session.get_outputs()]
-    assert names == (["probabilities", "features"] if config.generator == "none" else ["probabilities", "p_fake", "features"])
+    p_fake = [] if config.generator == "none" else ["p_fake"]
+    assert names == ["probabilities", *p_fake, "features"]
     images = data.test_images[:3]
     found = dict(zip(names, session.run(None, {"images": normalize(images).numpy()})))
     for i, row in enumerate(classify(load_run(tmp_path / "run"), images)):
@@ -57,9 +62,10 @@ def run(tmp_path_factory):
     for name in "a b", "c|d":
         (folder / "pictures" / name).mkdir(parents=True)
         for i in range(10):
-            Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / "pictures" / name / f"{i}.png")
-    config = replace(METHODS["sgan"], data=f"folder:{folder / 'pictures'}", image_size=16, n_labels=4, batch_size=4, labeled_batch_size=4,
-                     epochs=1, epoch_steps=2, device="cpu")
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "pictures" / name / f"{i}.png")
+    config = replace(METHODS["sgan"], data=f"folder:{folder / 'pictures'}", image_size=16, n_labels=4, batch_size=4,
+                     labeled_batch_size=4, epochs=1, epoch_steps=2, device="cpu")
     train(config, folder=folder / "run", progress=False)
     shutil.rmtree(folder / "pictures")
     return folder / "run"
@@ -71,13 +77,15 @@ def test_without_data_the_card_leaves_out_what_needs_it(run, tmp_path, capsys):
     card = (tmp_path / "README.md").read_text()
     assert "not on disk at export" in card
     assert "imagefolder" in card.split("---")[1]
-    assert torch.export.load(tmp_path / "classifier.pt2").module()(torch.zeros(5, 3, 16, 16))["probabilities"].shape == (5, 2)
+    classifier = torch.export.load(tmp_path / "classifier.pt2").module()
+    assert classifier(torch.zeros(5, 3, 16, 16))["probabilities"].shape == (5, 2)
 
 
 def test_older_export_is_replaced_and_other_files_are_kept(run, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for _ in range(2):
-        assert export_command([str(next(run.glob("best_discriminator*"))), "--to", "safetensors", "--out", str(tmp_path)]) == 0
+        weights = str(next(run.glob("best_discriminator*")))
+        assert export_command([weights, "--to", "safetensors", "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", "model.safetensors", "notes.txt"}
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -91,7 +99,7 @@ def test_unfinished_run_is_refused(run, tmp_path, capsys):
 
 
 def test_missing_packages_are_one_line(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sgan_nb.export.find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr("sgan_nb.use.export.find_spec", lambda name: None if name == "onnxscript" else name)
     assert export_command([str(run), "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == 'error: exporting needs onnxscript: pip install "sgan_nb[export]"\n'
     assert not (tmp_path / "out").exists()
@@ -102,8 +110,9 @@ def test_full_disk_keeps_the_older_export(run, tmp_path):
     assert export_command([str(run), "--to", "safetensors", "--out", str(tmp_path)]) == 0
     before = (tmp_path / "model.safetensors").read_bytes()
     assert len(before) > 1_024_000
-    command = [sys.executable, "-c", "import sys; from sgan_nb.commands import export_command; sys.exit(export_command())", str(run), "--out", str(tmp_path)]
-    result = subprocess.run(["bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "bash", *command, "--to", *FORMATS], capture_output=True, text=True)
+    limited = ["bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "bash"]
+    command = [sys.executable, "-c", COMMAND, str(run), "--out", str(tmp_path), "--to", *FORMATS]
+    result = subprocess.run([*limited, *command], capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
     assert (tmp_path / "model.safetensors").read_bytes() == before

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sgan_nb.commands import benchmark_command
-from sgan_nb.config import METHODS
-from sgan_nb.training import load_run
+from sgan_nb.methods.methods import METHODS
+from sgan_nb.runs.trained_model import load_run
+from sgan_nb.use.measuring_commands import benchmark_command
 
 SHORT = ["--data", "mnist-sample", "--epochs", "2", "--epoch-steps", "2", "--device", "cpu"]
 
@@ -22,7 +22,8 @@ def test_method_runs(method, tmp_path, capsys):
     result = json.loads((run / "results.json").read_text())
     config = json.loads((run / "config.json").read_text())["config"]
     assert len(result["labeled"]) == 100
-    assert result["n_unlabeled"] == (3900 + 100 * config["labeled_in_unlabeled"] if METHODS[method].uses_unlabeled else 0)
+    n_unlabeled = 3900 + 100 * config["labeled_in_unlabeled"] if METHODS[method].uses_unlabeled else 0
+    assert result["n_unlabeled"] == n_unlabeled
     assert (run / f"best_generator_{method}.pt").exists() == (config["generator"] != "none")
 
 
@@ -32,16 +33,19 @@ def test_photographs_at_224(tmp_path):
         folder = tmp_path / "pictures" / name
         folder.mkdir(parents=True)
         for i in range(5):
-            Image.fromarray(rng.integers(0, 128, (40 + i, 50, 3), dtype=np.uint8) + np.uint8(127 * kind)).save(folder / f"{i}.png")
-    options = ["--methods", "petrova-supervised", "petrova", "--data", f"folder:{tmp_path / 'pictures'}", "--image-size", "224", "--labels", "4",
-               "--batch-size", "4", "--labeled-batch-size", "4", "--epochs", "1", "--epoch-steps", "2", "--device", "cpu", "--out", str(tmp_path / "out")]
+            pixels = rng.integers(0, 128, (40 + i, 50, 3), dtype=np.uint8) + np.uint8(127 * kind)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    options = ["--methods", "petrova-supervised", "petrova", "--data", f"folder:{tmp_path / 'pictures'}",
+               "--image-size", "224", "--labels", "4", "--batch-size", "4", "--labeled-batch-size", "4",
+               "--epochs", "1", "--epoch-steps", "2", "--device", "cpu", "--out", str(tmp_path / "out")]
     for strategy in "random", "representative":
         assert benchmark_command([*options, "--strategy", strategy]) == 0
     for run in "petrova/draw-0", "petrova/draw-0-representative", "petrova-supervised/draw-0":
         folder = tmp_path / "out" / "folder-pictures-4" / run
         assert json.loads((folder / "config.json").read_text())["image_shape"] == [3, 224, 224]
         assert len(json.loads((folder / "results.json").read_text())["labeled"]) == 4
-    assert load_run(tmp_path / "out" / "folder-pictures-4" / "petrova" / "draw-0").generator(torch.rand(2, 100)).shape == (2, 3, 224, 224)
+    model = load_run(tmp_path / "out" / "folder-pictures-4" / "petrova" / "draw-0")
+    assert model.generator(torch.rand(2, 100)).shape == (2, 3, 224, 224)
 
 
 def test_workers_run_every_cell(tmp_path):

@@ -1,30 +1,41 @@
 "What holds for the package and the notebooks as a whole."
 import ast
+import base64
 import importlib
+import io
 import json
+import posixpath
 import re
+import subprocess
 import sys
 from configparser import ConfigParser
+from graphlib import TopologicalSorter
 from importlib import metadata
-from pathlib import Path
 
 import pytest
+from house import ROOT, cells, parse
+from house import MODULES as FILES
+from house import NOTEBOOKS as PATHS
+from house import OWNERS as MODULES
+from house import module_name
+from PIL import Image
 
 import sgan_nb
-from sgan_nb import _modidx
+from sgan_nb.methods.settings import TrainConfig, config_from_record
 
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
+sys.path.append(str(ROOT / "report"))
+import book
+
+NOTEBOOKS = {path.relative_to(ROOT / "nbs").with_suffix("").as_posix(): path for path in PATHS}
 CONFIG = ConfigParser(delimiters=["="])
 CONFIG.read(ROOT / "settings.ini", encoding="utf-8")
 SETTINGS = CONFIG["DEFAULT"]
 EXTRAS = "tensorboard_requirements", "export_requirements", "distributed_requirements", "cluster_requirements"
 
 
-def cells(path, kind):
+def sources(path, kind):
     "Sources of the cells of one kind."
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+    return [source for _, other, source in cells(path) if other == kind]
 
 
 def directives(source):
@@ -32,33 +43,31 @@ def directives(source):
     return set(re.findall(r"(?m)^#\| *(\w+)", source))
 
 
-def parse(source):
-    "Syntax tree of a cell, its IPython lines blanked."
-    return ast.parse(re.sub(r"(?m)^( *)[%!].*$", r"\1pass", source))
+TREES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+RECORDS = sorted(path for part in ("results", "ablations") for path in (ROOT / "report" / part).rglob("config.json"))
+
+# Who may import whom: a part imports those above it; in a wing anything but a circle. Chapters are parts of their own
+PARTS = [["basics"], ["sources"], ["data"], ["baseline"], ["discriminator"], ["generator"], ["losses"], ["methods"],
+         ["runs"], ["training"], ["evaluation"], ["measuring"], ["speed"], ["report", "use"]]
+RANKS = {part: rank for rank, parts in enumerate(PARTS) for part in parts}
 
 
-def exported_module(path):
-    "Name after `default_exp`, or None."
-    names = [match[1] for source in cells(path, "code") if (match := re.search(r"(?m)^#\| *default_exp +(\w+)", source))]
-    return names[0] if names else None
+def part_of(module):
+    "The wing or chapter of a module."
+    return module.split(".")[0]
 
 
-MODULES = {name: path for path in NOTEBOOKS if (name := exported_module(path))}  # in the order of their numbers
-TREES = {name: ast.parse((ROOT / "sgan_nb" / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES}
-ORDER = list(MODULES)
-
-
-def project_imports(tree):
-    "(module, name) of everything a module imports from this package."
-    for node in ast.walk(tree):
+def project_imports(module):
+    "(module, name) of everything that `module` imports from this package; name is empty for a module itself."
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == "sgan_nb":
-                    yield alias.name.removeprefix("sgan_nb").lstrip("."), ""
+            yield from ((alias.name[8:], "") for alias in node.names if alias.name.split(".")[0] == "sgan_nb")
         elif isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] == "sgan_nb"):
-            module = (node.module or "").removeprefix("sgan_nb").lstrip(".")
+            folder = module.split(".")[:-node.level] if node.level else []
+            source = ".".join([*folder, *(node.module or "").split(".")[0 if node.level else 1:]]).strip(".")
             for alias in node.names:
-                yield (module, alias.name) if module else (alias.name, "")
+                inner = f"{source}.{alias.name}".lstrip(".")
+                yield (inner, "") if inner in TREES else (source, alias.name)
 
 
 def outside_imports(tree):
@@ -68,19 +77,6 @@ def outside_imports(tree):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module.split(".")[0]
-
-
-def public_names(tree):
-    "Names a module defines at its top level."
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names = [node.name]
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-        else:
-            names = []
-        yield from (name for name in names if not name.startswith("_"))
 
 
 def requirements(*keys):
@@ -100,14 +96,16 @@ def test_metadata_is_that_of_the_settings():
 
 
 def test_commands_are_those_of_the_settings():
-    points = {point.name: point for point in metadata.distribution("sgan_nb").entry_points.select(group="console_scripts")}
+    points = metadata.distribution("sgan_nb").entry_points.select(group="console_scripts")
+    points = {point.name: point for point in points}
     assert {f"{name}={point.value}" for name, point in points.items()} == set(SETTINGS["console_scripts"].split())
     assert all(callable(point.load()) for point in points.values())
 
 
 @pytest.mark.parametrize("distribution", sorted(requirements("requirements", *EXTRAS)))
 def test_requirement_is_importable(distribution):
-    names = [name for name, owners in metadata.packages_distributions().items() if distribution in map(str.lower, owners)]
+    owners = metadata.packages_distributions().items()
+    names = [name for name, those in owners if distribution in map(str.lower, those)]
     public = [name for name in names if name.isidentifier() and not name.startswith("_")]
     assert public, f"{distribution} is not installed"
     importlib.import_module(distribution if distribution in public else min(public, key=len))
@@ -122,52 +120,116 @@ def test_imports_are_declared(module):
 
 
 def test_every_module_has_one_notebook():
-    files = {path.stem for path in (ROOT / "sgan_nb").glob("*.py")} - {"__init__", "_modidx"}
-    assert files == set(MODULES)
-    assert len(MODULES) == sum(exported_module(path) is not None for path in NOTEBOOKS)
+    assert set(TREES) == set(MODULES)
+    exporting = [path for path in PATHS if any("default_exp" in directives(source) for source in sources(path, "code"))]
+    assert len(MODULES) == len(exporting)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_lies_where_its_notebook_does(module):
+    place = MODULES[module].relative_to(ROOT / "nbs").with_suffix("").as_posix()
+    assert re.sub(r"^\d\d_", "", place) == module.replace(".", "/")
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_and_is_indexed(module):
+    from sgan_nb import _modidx
     loaded = importlib.import_module(f"sgan_nb.{module}")
     assert loaded.__doc__
     assert all(hasattr(loaded, name) for name in loaded.__all__)
-    indexed = {key.split(".")[2] for key in _modidx.d["syms"][f"sgan_nb.{module}"]}
-    defined = {node.name for node in TREES[module].body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
-    assert indexed == defined
+    keys = _modidx.d["syms"][f"sgan_nb.{module}"]
+    indexed = {key.removeprefix(f"sgan_nb.{module}.").split(".")[0] for key in keys}
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    assert indexed == {node.name for node in TREES[module].body if isinstance(node, kinds)}
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_module_imports_only_lower_numbers(module):
-    for source, name in project_imports(TREES[module]):
+def test_imports_run_one_way(module):
+    for source, name in project_imports(module):
         assert source in MODULES, f"sgan_nb.{source} is no notebook's module"
-        assert ORDER.index(source) < ORDER.index(module), f"{module} imports {source}"
+        here, there = part_of(module), part_of(source)
+        assert here == there or RANKS[there] < RANKS[here], f"{module} imports {source}"
         assert not name.startswith("_"), f"{name} is private to {source}"
+
+
+@pytest.mark.parametrize("wing", book.WINGS)
+def test_wing_has_no_circle(wing):
+    inside = [module for module in TREES if part_of(module) == wing]
+    graph = {module: {source for source, _ in project_imports(module) if part_of(source) == wing} for module in inside}
+    assert inside and set(TopologicalSorter(graph).static_order()) == set(inside)  # a circle raises CycleError
+
+
+HEAVY = ["matplotlib", "sklearn", "scipy", "uvicorn", "fastapi", "onnx", "torchvision.models"]
+
+
+@pytest.mark.parametrize("module, heavy", [("training", HEAVY), ("methods.settings", [*HEAVY, "torch"]),
+                                           ("methods.methods", [*HEAVY, "torch"])])
+def test_import_is_light(module, heavy):
+    code = f"import sys, sgan_nb.{module}; print(*(name for name in {heavy} if name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_has_no_star_import(module):
-    stars = [node.module for node in ast.walk(TREES[module]) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"]
-    assert stars == []
+    imports = [node for node in ast.walk(TREES[module]) if isinstance(node, ast.ImportFrom)]
+    assert [node.module for node in imports if node.names[0].name == "*"] == []
 
 
-def test_public_names_are_defined_once():
-    owner = {}
-    for module, tree in TREES.items():
-        for name in set(public_names(tree)):
-            assert name not in owner, f"{name} is defined in {owner[name]} and in {module}"
-            owner[name] = module
+# The records of earlier runs
+
+def test_there_are_records(): assert len(RECORDS) >= 115
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.relative_to(ROOT / "report").as_posix())
+def test_record_is_read(path):
+    saved = json.loads(path.read_text(encoding="utf-8"))["config"]
+    config = config_from_record(saved)
+    assert isinstance(config, TrainConfig)
+    assert (config.method, config.data, config.draw) == (saved["method"], saved["data"], saved["draw"])
+    assert config_from_record(vars(config)) == config
+
+
+# The reading order
+
+def test_reading_order_visits_every_notebook():
+    assert len(set(book.READING_ORDER)) == len(book.READING_ORDER)
+    assert set(book.READING_ORDER) | {"index"} == set(NOTEBOOKS)
+
+
+def test_wings_are_read_in_the_order_of_their_imports():
+    ranks = [RANKS[wing] for wing in book.WINGS]
+    assert ranks == sorted(ranks)
+
+
+@pytest.mark.parametrize("name", book.READING_ORDER)
+def test_last_cell_says_where_to_read_on(name):
+    *_, (_, kind, last) = cells(NOTEBOOKS[name])
+    assert (kind, last) == ("markdown", book.next_text(name)), "run make book"
+
+
+def test_first_page_and_readme_list_all_notebooks():
+    assert book.table() in sources(NOTEBOOKS["index"], "markdown"), "run make book"
+    assert book.at_top_level(book.table()) in (ROOT / "README.md").read_text(encoding="utf-8"), "run make book"
+
+
+@pytest.mark.parametrize("name", [*NOTEBOOKS, "../README", "../CONTRIBUTING", "../CHANGELOG"])
+def test_links_lead_to_files(name):
+    page = ROOT / f"nbs/{name}.md"
+    texts = sources(NOTEBOOKS[name], "markdown") if name in NOTEBOOKS else [page.read_text(encoding="utf-8")]
+    for place in (match[2] for text in texts for match in book.LINK.finditer(text)):
+        target = posixpath.join(posixpath.dirname(name), place.split("#")[0])
+        assert (ROOT / "nbs" / target).exists(), f"{place} does not exist"
 
 
 # The notebooks
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.fixture(params=NOTEBOOKS)
 def notebook(request):
-    return request.param
+    return NOTEBOOKS[request.param]
 
 
 def test_notebook_starts_with_title_and_summary(notebook):
-    assert re.match(r"# \S[^\n]*\n+> \S", cells(notebook, "markdown")[0])
+    assert re.match(r"# \S[^\n]*\n+> \S", sources(notebook, "markdown")[0])
     assert json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["cell_type"] == "markdown"
 
 
@@ -179,24 +241,22 @@ def test_notebook_stores_small_outputs_and_no_error(notebook):
     assert len(json.dumps(outputs)) < limit
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_notebook_asserts(module):
-    def asserts(node):
-        name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
-        return isinstance(node, ast.Assert) or re.match(r"test_|assert_|expect_fail$", name)
-
-    tests = [source for source in cells(MODULES[module], "code") if not directives(source) & {"export", "exporti"}]
-    assert any(asserts(node) for source in tests for node in ast.walk(parse(source)))
+def test_stored_pictures_have_enough_colors(notebook):
+    for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"]):
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                picture = Image.open(io.BytesIO(base64.b64decode("".join(png))))
+                assert picture.mode != "P" or len(picture.getcolors()) >= 128, f"cell {number}: run make outputs"
 
 
 def test_notebook_keeps_imports_apart(notebook):
-    for source in cells(notebook, "code"):
+    for source in sources(notebook, "code"):
         body = parse(source).body
         kinds = {isinstance(node, (ast.Import, ast.ImportFrom)) for node in body}
         assert len(kinds) < 2, f"imports and other code in one cell:\n{source}"
 
 
 def test_exported_cells_are_plain_python(notebook):
-    for source in cells(notebook, "code"):
+    for source in sources(notebook, "code"):
         if directives(source) & {"export", "exporti"}:
             assert not re.search(r"(?m)^\s*[%!]", source), f"IPython line in\n{source}"

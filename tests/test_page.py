@@ -1,14 +1,23 @@
 "The drawing page in a real browser."
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import Server
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+
+from sgan_nb.data import load_data
+from sgan_nb.methods.methods import METHODS
+from sgan_nb.training import train
 
 BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 STROKES = {"1": [[(0.5, 0.15), (0.5, 0.85)]], "7": [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.85)]],
-           "0": [[(0.5, 0.15), (0.35, 0.22), (0.27, 0.5), (0.35, 0.78), (0.5, 0.85), (0.65, 0.78), (0.73, 0.5), (0.65, 0.22), (0.5, 0.15)]]}
+           "0": [[(0.5, 0.15), (0.35, 0.22), (0.27, 0.5), (0.35, 0.78), (0.5, 0.85), (0.65, 0.78), (0.73, 0.5),
+                  (0.65, 0.22), (0.5, 0.15)]]}
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +38,17 @@ def visit(browser, server):
     "Opens the page; afterwards nothing may have gone wrong in it, and nobody else may have been asked."
     pages, problems = [], []
 
+    def note_message(message):
+        if message.type in ("error", "warning"): problems.append(message.text)
+
+    def note_request(request):
+        if not request.url.startswith((server.url, "data:", "blob:")): problems.append(request.url)
+
     def opened(path="/", **options):
         page = browser.new_context(**options).new_page()
-        page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("console", note_message)
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith((server.url, "data:", "blob:")) else problems.append(request.url))
+        page.on("request", note_request)
         page.goto(server.url + path)
         page.wait_for_load_state("networkidle")
         pages.append(page)
@@ -57,7 +72,8 @@ def draw(page, strokes):
 
 def widths(page):
     "Lengths of the bars, 0 to 1."
-    return page.eval_on_selector_all("#bars .fill", "bars => bars.map(bar => new DOMMatrix(getComputedStyle(bar).transform).a)")
+    lengths = "bars => bars.map(bar => new DOMMatrix(getComputedStyle(bar).transform).a)"
+    return page.eval_on_selector_all("#bars .fill", lengths)
 
 
 @pytest.mark.parametrize("digit", STROKES)
@@ -122,9 +138,6 @@ def test_keyboard_alone(visit):
 
 
 def test_opened_picture_is_classified(visit, tmp_path):
-    from PIL import Image
-
-    from sgan_nb.data import load_data
     data = load_data("mnist-sample")
     file = tmp_path / "three.png"
     Image.fromarray(255 - data.test_images[310, 0].numpy()).resize((300, 300)).save(file)
@@ -142,19 +155,30 @@ def test_new_images_on_request(visit):
     assert page.eval_on_selector("#sheet", "image => [image.complete, image.naturalWidth]") == [True, 302]
 
 
-@pytest.mark.parametrize("options", [dict(viewport=dict(width=1000, height=800)), dict(viewport=dict(width=1000, height=800), color_scheme="dark"),
-                                     dict(viewport=dict(width=360, height=740), has_touch=True, reduced_motion="reduce")], ids=["light", "dark", "phone"])
-def test_layout(visit, options, tmp_path):
+DESK, PHONE = dict(width=1000, height=800), dict(width=360, height=740)
+PLACES = """all => all.map(element => {
+    const box = element.getBoundingClientRect();
+    return [box.x, box.y + scrollY, box.width, box.height].map(Math.round);
+})"""
+
+
+@pytest.mark.parametrize("name, options", [
+    ("1000", dict(viewport=DESK)), ("dark", dict(viewport=DESK, color_scheme="dark")),
+    ("360", dict(viewport=PHONE, has_touch=True, reduced_motion="reduce"))], ids=["light", "dark", "phone"])
+def test_layout(visit, name, options, tmp_path):
     "Nothing sticks out, and nothing moves when the answer comes."
     page = visit(**options)
-    places = lambda: page.eval_on_selector_all("section, #bars, #gauge, #sheet, button", "all => all.map(e => { const r = e.getBoundingClientRect(); return [r.x, r.y + scrollY, r.width, r.height].map(Math.round); })")
+
+    def places():
+        return page.eval_on_selector_all("section, #bars, #gauge, #sheet, button", PLACES)
+
     before = places()
     draw(page, STROKES["7"])
     expect(page.locator("#answer")).to_have_text("7")
     expect(page.locator("#status")).to_contain_text("sure")
     assert places() == before
     assert page.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
-    picture = Path(os.environ.get("SGAN_SCREENSHOTS", tmp_path)) / f"page_{'dark' if 'color_scheme' in options else options['viewport']['width']}.png"
+    picture = Path(os.environ.get("SGAN_SCREENSHOTS", tmp_path)) / f"page_{name}.png"
     assert len(page.screenshot(path=picture, full_page=True)) > 10_000
 
 
@@ -165,18 +189,15 @@ def test_description_asks_nobody_else(visit):
 
 def test_run_on_other_pictures(browser, tmp_path):
     "A color run without a generator: open pictures instead of drawing, no gauge, no sheet."
-    import numpy as np
-    from conftest import Server
-    from PIL import Image
     rng = np.random.default_rng(0)
     for name in "dark", "bright":
         (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(6): Image.fromarray(rng.integers(0, 120, (40, 40, 3), dtype=np.uint8) + (0 if name == "dark" else 130)).save(tmp_path / "photos" / name / f"{i}.png")
-    from dataclasses import replace
-
-    from sgan_nb.config import METHODS
-    from sgan_nb.training import train
-    train(replace(METHODS["baseline"], data=f"folder:{tmp_path / 'photos'}", image_size=16, n_labels=8, epochs=3, device="cpu"), folder=tmp_path / "run", progress=False)
+        for i in range(6):
+            pixels = rng.integers(0, 120, (40, 40, 3), dtype=np.uint8) + (0 if name == "dark" else 130)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    config = replace(METHODS["baseline"], data=f"folder:{tmp_path / 'photos'}", image_size=16, n_labels=8, epochs=3,
+                     device="cpu")
+    train(config, folder=tmp_path / "run", progress=False)
     with Server(tmp_path / "run") as server:
         page = browser.new_context().new_page()
         page.goto(server.url)

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from sgan_nb.benchmark import read_results
-from sgan_nb.manifest import read_manifest, report_problems
-from sgan_nb.plans import CORE
-from sgan_nb.work import Work, write_tables
+from sgan_nb.measuring.benchmark import read_all_results
+from sgan_nb.report.build import REPORT_FIGURES
+from sgan_nb.report.experiments import CORE
+from sgan_nb.report.manifest import read_manifest, report_problems
+from sgan_nb.report.tables import TABLES, write_tables
+from sgan_nb.report.work import Work
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "report"
 MADE = ["report.tex", "results", "ablations", "figures", "tables", "manifest.json"]
 HIDDEN = "import sys; sys.modules.update(dict.fromkeys(('IPython', 'fastcore', 'nbdev', 'execnb', 'jupyterlab')))"
+PROGRAM = f"{HIDDEN}; import runpy; sys.argv = ['gpu_run.py']; runpy.run_path('report/gpu_run.py', run_name='__main__')"
 
 
 @pytest.fixture
@@ -32,25 +35,34 @@ def copy(tmp_path):
 
 def test_committed_files_fit_their_results():
     assert report_problems(REPORT) == []
-    assert {f.relative_to(REPORT).as_posix() for kind in ("figures/*.pdf", "tables/*.tex") for f in REPORT.glob(kind)} <= set(read_manifest(REPORT))
+    made = [f for kind in ("figures/*.pdf", "tables/*.tex") for f in REPORT.glob(kind)]
+    assert {f.relative_to(REPORT).as_posix() for f in made} <= set(read_manifest(REPORT))
+
+
+def test_every_figure_and_table_is_a_row():
+    assert {f.stem for f in (REPORT / "figures").glob("*.pdf")} <= set(REPORT_FIGURES)
+    assert {f.stem for f in (REPORT / "tables").glob("*.tex")} - {"numbers"} <= set(TABLES)
 
 
 def test_committed_tables_are_those_of_the_results(copy):
     write_tables(Work("none", copy / "runs", copy))
     for table in sorted((REPORT / "tables").glob("*.tex")):
-        assert (copy / "tables" / table.name).read_text() == table.read_text(), f"{table.name} is out of date: SGAN_PLAN=none make gpu"
+        written = (copy / "tables" / table.name).read_text()
+        assert written == table.read_text(), f"{table.name} is out of date: SGAN_PLAN=none make gpu"
 
 
 def test_deleted_result_is_named(copy):
     lost = sorted(copy.glob("results/mnist-100/sgan/draw-*/results.json"))[-1]
     lost.unlink()
     problems = report_problems(copy)
-    assert problems and all(f"results/mnist-100/sgan/{lost.parent.name}/results.json is missing" in line for line in problems)
+    missing = f"results/mnist-100/sgan/{lost.parent.name}/results.json is missing"
+    assert problems and all(missing in line for line in problems)
 
 
 def test_number_typed_by_hand_is_named(copy):
     paper = copy / "report.tex"
-    paper.write_text(paper.read_text().replace("\\section{Introduction}", "\\section{Introduction}\nWe reach 98.7\\%."))
+    text = paper.read_text().replace("\\section{Introduction}", "\\section{Introduction}\nWe reach 98.7\\%.")
+    paper.write_text(text)
     assert [line.partition(":")[2].split()[0] for line in report_problems(copy)] == ["98.7"]
 
 
@@ -58,50 +70,61 @@ def test_every_number_of_the_text_has_a_result():
     "Keys outside of conditions; LaTeX stops at the others only when their branch is taken."
     tex = (REPORT / "report.tex").read_text().replace(r"\here{", r"\val{mnist-100/")
     keys = set(re.findall(r"\\val\{([^#}]+)\}", tex))
-    guarded = {key for key in keys if any(key.rpartition("/")[0].partition("/")[0] == g.partition("/")[0] for g in re.findall(r"\\ifval\{([^}]+)\}", tex))}
+    conditions = {condition.partition("/")[0] for condition in re.findall(r"\\ifval\{([^}]+)\}", tex)}
+    guarded = {key for key in keys if key.partition("/")[0] in conditions}
     defined = set(re.findall(r"\\defval\{([^}]+)\}", (REPORT / "tables/numbers.tex").read_text()))
     assert keys - defined <= guarded | {"mnist-100/best"}
 
 
-@pytest.mark.skipif(not all(map(shutil.which, ("latexmk", "pdflatex", "bibtex"))), reason="LaTeX is not installed")
+LATEX = all(map(shutil.which, ("latexmk", "pdflatex", "bibtex")))
+
+
+@pytest.mark.skipif(not LATEX, reason="LaTeX is not installed")
 def test_paper_builds_and_stops_at_an_unknown_number(copy):
     for name in "sgan_nips.sty", "references.bib":
         shutil.copy(REPORT / name, copy)
     build = ["latexmk", "-pdf", "-silent", "-halt-on-error", "report.tex"]
     subprocess.run(build, cwd=copy, check=True, capture_output=True)
     log = (copy / "report.log").read_text(errors="replace")
-    assert "undefined" not in log and not [pt for pt in re.findall(r"Overfull \\hbox \((\d+)\.", log) if int(pt) > 2]
+    assert "undefined" not in log
+    assert not [points for points in re.findall(r"Overfull \\hbox \((\d+)\.", log) if int(points) > 2]
     pages = int(re.search(r"\\newlabel\{end\}\{\{[^}]*\}\{(\d+)\}", (copy / "report.aux").read_text())[1])
     assert 6 <= pages <= 10
     numbers = copy / "tables/numbers.tex"
     numbers.write_text(re.sub(r"\\defval\{mnist-100/sgan/result\}.*\n", "", numbers.read_text()))
     failed = subprocess.run(build, cwd=copy, capture_output=True)
-    assert failed.returncode and "no result gives mnist-100/sgan/result" in (copy / "report.log").read_text(errors="replace")
+    assert failed.returncode
+    assert "no result gives mnist-100/sgan/result" in (copy / "report.log").read_text(errors="replace")
 
 
 # The notebook as a script
 
+def run_program(plan, folder):
+    "Run the notebook as a script, without the packages of notebooks."
+    folders = {"SGAN_RUNS": str(folder / "runs"), "SGAN_REPORT": str(folder / "report")}
+    return subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=os.environ | folders | {"SGAN_PLAN": plan},
+                          capture_output=True, text=True)
+
+
 def test_tiny_plan_makes_every_figure_and_table(tmp_path):
     "Without the packages of notebooks; a second time nothing is trained."
-    script = f"{HIDDEN}; import runpy; sys.argv = ['gpu_run.py']; runpy.run_path('report/gpu_run.py', run_name='__main__')"
-    environment = {**os.environ, "SGAN_PLAN": "tiny", "SGAN_RUNS": str(tmp_path / "runs"), "SGAN_REPORT": str(tmp_path / "report")}
-    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    result = run_program("tiny", tmp_path)
     assert result.returncode == 0, result.stderr
     assert "hardware" in result.stdout.split("part 1")[0]
-    made, committed = tmp_path / "report", {f.name.replace("sgan-uda", "best") for f in (REPORT / "figures").glob("*.pdf")}
-    best = Work("none", tmp_path / "runs", made).best
-    assert committed - {"learning-best.pdf"} <= {f.name for f in (made / "figures").glob("*.pdf")}
-    assert (made / f"figures/learning-{best}.pdf").is_file() and (made / "figures/strategies.pdf").is_file()
-    assert {f.name for f in (REPORT / "tables").glob("*.tex")} | {"cases.tex"} == {f.name for f in (made / "tables").glob("*.tex")}
-    results = read_results(made / "results")
-    assert {r["draw"] for r in results if r["method"] in CORE} == {0, 1} and all(r["environment"]["hardware"] for r in results)
+    made = tmp_path / "report"
+    assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES)
+    assert {f.stem for f in (made / "tables").glob("*.tex")} == {*TABLES, "numbers"}
+    results = read_all_results(made / "results")
+    assert {r["draw"] for r in results if r["method"] in CORE} == {0, 1}
+    assert all(r["environment"]["hardware"] for r in results)
     for figure in (made / "figures").glob("*.pdf"):
         assert re.search(rb"/Subject \(\d+ runs? on ", figure.read_bytes()), figure.name
-    again = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment | {"SGAN_PLAN": "none"}, capture_output=True, text=True)
+    again = run_program("none", tmp_path)
     assert again.returncode == 0 and "part 1" not in again.stdout
 
 
 def test_unknown_plan_is_one_line(tmp_path):
-    environment = {**os.environ, "SGAN_PLAN": "gpus", "SGAN_RUNS": str(tmp_path), "SGAN_REPORT": str(tmp_path)}
-    result = subprocess.run([sys.executable, "report/gpu_run.py"], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert result.returncode == 1 and result.stderr.splitlines() == ["error: unknown plan 'gpus', did you mean 'gpu'? Known: tiny, cpu, gpu, none"]
+    result = run_program("gpus", tmp_path)
+    known = "Known: tiny, cpu, gpu, none"
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [f"error: unknown plan 'gpus', did you mean 'gpu'? {known}"]

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "import sys; from sgan_nb.commands import train_command; sys.exit(train_command())"]
+TRAIN = "import sys; from sgan_nb.use.commands import train_command; sys.exit(train_command())"
+COMMAND = [sys.executable, "-c", TRAIN]
 SHORT = ["--data", "mnist-sample", "--epochs", "16", "--epoch-steps", "8", "--device", "cpu", "--no-figures"]
 
 
 def sgan_train(folder, *options):
-    "Start `sgan_train` in a process of its own, which can be interrupted even where the tests themselves run in the background."
-    return subprocess.Popen([*COMMAND, "--out", str(folder), *SHORT, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+    "Start `sgan_train` in a process that can be interrupted even where the tests themselves run in the background."
+    return subprocess.Popen([*COMMAND, "--out", str(folder), *SHORT, *options], stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.PIPE, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
 
 
 def finish(process):
@@ -30,7 +31,7 @@ def finish(process):
 
 def weights(folder):
     "Bytes of the reported weights, read as tensors."
-    from sgan_nb.runs import read_tensors
+    from sgan_nb.runs.run_folder import read_tensors
     return {(file.name, key): tensor.numpy().tobytes() for file in sorted(Path(folder).glob("best_*.pt"))
             for key, tensor in read_tensors(file).items()}
 
@@ -88,11 +89,14 @@ def test_interrupt_keeps_the_last_checkpoint(tmp_path):
 
 
 def test_no_network_and_no_data_falls_back_to_the_sample(tmp_path):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    nowhere = "http://127.0.0.1:9"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                   "http_proxy": nowhere, "https_proxy": nowhere}
     for name in "SGAN_DATA", "no_proxy", "NO_PROXY":
         environment.pop(name, None)
-    result = subprocess.run([*COMMAND, "--out", str(tmp_path / "run"), "--data", "auto", "--epochs", "1", "--epoch-steps", "2", "--device", "cpu"],
-                            capture_output=True, text=True, env=environment, timeout=120)
+    options = ["--data", "auto", "--epochs", "1", "--epoch-steps", "2", "--device", "cpu"]
+    result = subprocess.run([*COMMAND, "--out", str(tmp_path / "run"), *options], capture_output=True, text=True,
+                            env=environment, timeout=120)
     assert result.returncode == 0, result.stderr
     assert "RESULTS ARE ON THE 5,000-IMAGE SAMPLE" in result.stderr
     assert json.loads((tmp_path / "run/results.json").read_text())["data"] == "mnist-sample-5000"
@@ -104,7 +108,8 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path):
     finish(sgan_train(folder, "--epochs", "2"))
     before = (folder / "last.pt").read_bytes()
     limited = ["bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "bash"]
-    result = subprocess.run([*limited, *COMMAND, "--out", str(folder), *SHORT, "--epochs", "3", "--resume"], capture_output=True, text=True)
+    options = [*SHORT, "--epochs", "3", "--resume"]
+    result = subprocess.run([*limited, *COMMAND, "--out", str(folder), *options], capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in result.stderr
     assert (folder / "last.pt").read_bytes() == before

@@ -1,6 +1,7 @@
 "The service as a process of its own: good requests, hostile ones, and what they leave behind."
 import http.client
 import json
+import os
 import random
 import re
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SERVE
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +55,16 @@ def request(server, method="POST", path="/predict", body=GOOD, headers=FORM, con
     return answer.status, answer.read()
 
 
+def answered(server, method, path, body):
+    "Status and headers of an answer."
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try: connection.request(method, path, body, FORM if body else {})
+    except OSError: pass  # answered and closed before everything was sent
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.headers
+
+
 def raw(server, *pieces, pause=0.0):
     "Status of the answer to bytes sent as they are, None if the connection is closed without one."
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
@@ -84,12 +96,15 @@ def bombs():
     yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     small = struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)
     for kind in b"zTXt", b"iCCP":
-        yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", small) + chunk(kind, b"name\0\0" + rows) + chunk(b"IDAT", zlib.compress(bytes(29 * 28))) + chunk(b"IEND", b"")
+        parts = (b"IHDR", small), (kind, b"name\0\0" + rows), (b"IDAT", zlib.compress(bytes(29 * 28))), (b"IEND", b"")
+        yield b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
     for kind in "GIF", "TIFF", "WEBP", "BMP":
         file = BytesIO()
-        Image.new("L" if kind != "WEBP" else "RGB", (6000, 6000)).save(file, kind, **({"compression": "tiff_deflate"} if kind == "TIFF" else {}))
+        options = {"compression": "tiff_deflate"} if kind == "TIFF" else {}
+        Image.new("L" if kind != "WEBP" else "RGB", (6000, 6000)).save(file, kind, **options)
         yield file.getvalue()
-    yield b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\0\0\0," + struct.pack("<HHHH", 0, 0, 65535, 65535) + b"\0\2\2D\1\0;"
+    screen, frame = struct.pack("<HH", 65535, 65535), struct.pack("<HHHH", 0, 0, 65535, 65535)
+    yield b"GIF89a" + screen + b"\0\0\0," + frame + b"\0\2\2D\1\0;"
     yield b"P5 99999999 99999999 255\n"
 
 
@@ -98,24 +113,31 @@ def malformed():
     good = png(cross())
     for content in bombs(): yield "/predict", form(content), FORM
     for n in range(1, len(good) - 12, 3): yield "/predict", form(good[:n]), FORM
-    for content in b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0\nshowpage", b"<svg/>", bytes(1000), b"II*\0" + bytes(90), b"RIFF\xff\xff\xff\xffWEBPVP8 ":
+    for content in (b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0\nshowpage", b"<svg/>", bytes(1000),
+                    b"II*\0" + bytes(90), b"RIFF\xff\xff\xff\xffWEBPVP8 "):
         yield "/predict", form(content), FORM
     yield "/predict", form(*40 * [good]), FORM
     yield "/predict", form(*1500 * [b""]), FORM
     yield "/predict", form(good, part=PART.replace(b"pictures", b"picture")), FORM
     yield "/predict", form(good, part=b'Content-Disposition: form-data; name="pictures"\r\n\r\n'), FORM
-    yield "/predict", form(b"no picture", part=PART.replace(b"x.png", rb"\ud800\udfff../../../etc/passwd")), {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    surrogates = PART.replace(b"x.png", rb"\ud800\udfff../../../etc/passwd")
+    escaped = {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    yield "/predict", form(b"no picture", part=surrogates), escaped
     yield "/predict", form(b"no picture", part=PART.replace(b"x.png", b"\0\x1b[31m" + b"a" * 5000)), FORM
-    for kind in "multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "y" * 5000, "application/json", "text/plain", "", "image/png", "multipart/form-data; boundary=x; charset=zip":
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "y" * 5000,
+                 "application/json", "text/plain", "", "image/png", "multipart/form-data; boundary=x; charset=zip"):
         yield "/predict", GOOD if "charset" not in kind else form(b"-"), {"Content-Type": kind}
-    for body in b"", b"--x", b"--x\r\n", b"--x--\r\n", b"\r\n" * 1000, GOOD[:100], GOOD.replace(b"\r\n", b"\n"): yield "/predict", body, FORM
+    for body in b"", b"--x", b"--x\r\n", b"--x--\r\n", b"\r\n" * 1000, GOOD[:100], GOOD.replace(b"\r\n", b"\n"):
+        yield "/predict", body, FORM
     for query in "seen=maybe", "seen=", "seen=2", "seen[]=1&seen=x": yield f"/predict?{query}", GOOD, FORM
-    for n in "0", "-1", "401", "1e9", "9" * 400, "NaN", "", "%00", "1.5", "[]", "%F0%9F%98%80": yield f"/generate?n={n}", None, {}
+    for n in "0", "-1", "401", "1e9", "9" * 400, "NaN", "", "%00", "1.5", "[]", "%F0%9F%98%80":
+        yield f"/generate?n={n}", None, {}
     for seed in "-1", str(2**32), "9" * 5000, "x", "%ff", "0x10": yield f"/generate?seed={seed}", None, {}
-    for path in ("/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/static-offline-docs/../core.py", "/static-offline-docs/%2e%2e/core.py", "/static-offline-docs/..%2fcore.py",
-                 "/static-offline-docs/%00", "/static-offline-docs/" + "a" * 5000, "/static-offline-docs//etc/passwd", "/page.html", "/pretrained/config.json", "//", "/%00", "/\\..\\..", "/model/", "/predict/x",
-                 "/docs/../../x", "/.git/config", "/static-offline-docs/C:%5Cx", "/static-offline-docs/%ff%fe"):
+    for path in ("/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/page.html", "/pretrained/config.json", "//",
+                 "/%00", "/\\..\\..", "/model/", "/predict/x", "/docs/../../x", "/.git/config"):
         yield path, None, {}
+    for path in ("../core.py", "%2e%2e/core.py", "..%2fcore.py", "%00", "a" * 5000, "/etc/passwd", "C:%5Cx", "%ff%fe"):
+        yield f"/static-offline-docs/{path}", None, {}
 
 
 def test_good_request(server):
@@ -130,7 +152,29 @@ def test_model_card_is_that_of_the_shipped_run(server):
     status, body = request(server, "GET", "/model", None, {})
     card, stored = json.loads(body), json.loads((ROOT / "sgan_nb/pretrained/results.json").read_text())
     assert status == 200
-    assert (card["accuracy"], card["commit"], card["weights"], card["n_labels"]) == (stored["accuracy"], stored["environment"]["commit"], "float16", 100)
+    assert (card["accuracy"], card["commit"]) == (stored["accuracy"], stored["environment"]["commit"])
+    assert (card["weights"], card["n_labels"]) == ("float16", 100)
+
+
+def test_every_answer_carries_the_five_headers(server):
+    "Pages, numbers, pictures and errors; a page has a policy of its own."
+    shared = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+              "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store"}
+    plain = "default-src 'none'; frame-ancestors 'none'"
+    for method, path, body, status in (("POST", "/predict", GOOD, 200), ("GET", "/generate?n=1", None, 200),
+                                       ("GET", "/model", None, 200), ("GET", "/health", None, 200),
+                                       ("GET", "/openapi.json", None, 200), ("POST", "/predict", form(b"no"), 400),
+                                       ("GET", "/nothing", None, 404), ("PUT", "/predict", GOOD, 405),
+                                       ("POST", "/predict", bytes(10_000_001), 413),
+                                       ("GET", "/generate?n=0", None, 422), ("GET", "/", None, 200),
+                                       ("GET", "/docs", None, 200)):
+        found, headers = answered(server, method, path, body)
+        assert found == status, path
+        for name, value in shared.items(): assert headers.get_all(name) == [value], (path, name)
+        [policy] = headers.get_all("Content-Security-Policy")
+        assert policy == plain or path in ("/", "/docs")
+        assert policy.startswith("default-src 'none'; ") and "frame-ancestors 'none'" in policy
+        assert ("'unsafe-inline'" in policy) == (path == "/docs") and "'unsafe-eval'" not in policy
 
 
 def test_malformed_requests_are_refused_in_one_sentence(server):
@@ -148,10 +192,14 @@ def test_malformed_requests_are_refused_in_one_sentence(server):
 
 def test_broken_http_is_no_server_error(server):
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-    for pieces in ([b"\0" * 100], [b"GET\r\n\r\n"], [b"\x16\x03\x01" + bytes(50)], [b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"],
-                   [head + b"Content-Length: -1\r\n\r\n"], [head + b"Content-Length: x\r\n\r\n"], [head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n--x--"],
-                   [head + b"Content-Length: 99999999999999\r\n\r\n" + GOOD], [head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], [head + b"X: " + b"y" * 200_000 + b"\r\n\r\n"],
-                   [head + b"Content-Length: 5\r\n\r\n" + GOOD], [head + b"Content-Length: 0\r\n\r\n"], [b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % bytes(range(128, 255))]):
+    for pieces in ([b"\0" * 100], [b"GET\r\n\r\n"], [b"\x16\x03\x01" + bytes(50)],
+                   [b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"], [head + b"Content-Length: -1\r\n\r\n"],
+                   [head + b"Content-Length: x\r\n\r\n"],
+                   [head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n--x--"],
+                   [head + b"Content-Length: 99999999999999\r\n\r\n" + GOOD],
+                   [head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], [head + b"X: " + b"y" * 200_000 + b"\r\n\r\n"],
+                   [head + b"Content-Length: 5\r\n\r\n" + GOOD], [head + b"Content-Length: 0\r\n\r\n"],
+                   [b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % bytes(range(128, 255))]):
         status = raw(server, *pieces)
         assert status is None or 400 <= status < 500, (pieces[0][:80], status)
     assert request(server)[0] == 200
@@ -161,9 +209,10 @@ def test_slow_and_endless_uploads_end(server):
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     began = time.monotonic()
     assert raw(server, head + b"Content-Length: %d\r\n\r\n" % len(GOOD), GOOD[:50]) == 408
-    assert raw(server, head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(GOOD[:99]), GOOD[:99]), *[b"1\r\nx\r\n"] * 80, pause=0.1) == 408
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(GOOD[:99]), GOOD[:99])
+    assert raw(server, chunked, *[b"1\r\nx\r\n"] * 80, pause=0.1) == 408
     assert time.monotonic() - began < 40
-    assert raw(server, head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(GOOD[:99]), GOOD[:99]), *[b"%x\r\n" % 1_000_000 + bytes(1_000_000) + b"\r\n"] * 12) in (413, None)
+    assert raw(server, chunked, *[b"%x\r\n" % 1_000_000 + bytes(1_000_000) + b"\r\n"] * 12) in (413, None)
     before = server.memory()
     with ThreadPoolExecutor(30) as pool:  # nobody else waits for those who stall
         stalled = [pool.submit(raw, server, head + b"Content-Length: 1000\r\n\r\n--x") for _ in range(29)]
@@ -200,8 +249,10 @@ def test_damaged_uploads_never_break_it(server):
 
 def test_description_holds_under_schemathesis(server):
     # positive_data_acceptance is left out: bytes that fit the description need not be a picture
-    command = [str(Path(sys.executable).parent / "st"), "run", f"{server.url}/openapi.json", "--checks", "all", "--exclude-checks", "positive_data_acceptance", "--max-examples", "100", "--phases", "examples,coverage,fuzzing",
-               "--seed", "1", "--generation-deterministic", "--no-color", "--request-timeout", "20"]
+    command = [str(Path(sys.executable).parent / "st"), "run", f"{server.url}/openapi.json", "--checks", "all",
+               "--exclude-checks", "positive_data_acceptance", "--max-examples", "100",
+               "--phases", "examples,coverage,fuzzing", "--seed", "1", "--generation-deterministic", "--no-color",
+               "--request-timeout", "20"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout
     assert request(server)[0] == 200
@@ -230,16 +281,16 @@ def test_ten_thousand_good_requests_leave_nothing_behind(server):
 
 
 def test_settings_and_readme_agree():
-    from sgan_nb.limits import ServiceSettings
+    from sgan_nb.use.request_limits import ServiceSettings
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, field in ServiceSettings.model_fields.items():
         default = "the shipped one" if name == "run" else f"{field.default:,}"
         assert f"| `SGAN_{name.upper()}` | {default} | {field.description} |" in readme
 
 
-@pytest.mark.parametrize("variable, value, text", [("SGAN_QUEUE", "none", "SGAN_QUEUE"), ("SGAN_RUN", "/nowhere", "is not a run")])
+@pytest.mark.parametrize("variable, value, text", [("SGAN_QUEUE", "none", "SGAN_QUEUE"),
+                                                   ("SGAN_RUN", "/nowhere", "is not a run")])
 def test_bad_settings_are_one_line(variable, value, text):
-    import os
-    command = [sys.executable, "-c", "import sys; from sgan_nb.commands import serve_command; sys.exit(serve_command())"]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, variable: value}, timeout=60)
+    environment = {**os.environ, variable: value}
+    result = subprocess.run(SERVE, capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 1 and text in result.stderr and result.stderr.count("\n") == 1

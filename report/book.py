@@ -21,8 +21,8 @@ WINGS = {
     "basics": ("what every part may use", ["names", "plot_style", "random_numbers"]),
     "sources": ("where pictures come from", ["archives", "packaged_sets", "picture_files", "own_pictures"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
-        "settings", "networks", "augmentation", "consistency", "complement", "label_propagation", "choosing_labels",
-        "terms", "methods"]),
+        "term_weights", "settings", "networks", "augmentation", "consistency", "complement", "label_propagation",
+        "choosing_labels", "terms", "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
         "devices", "data_parallel", "run_folder", "run_state", "step_losses", "checkpoints", "run_records",
         "trained_model", "cluster"]),

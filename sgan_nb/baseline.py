@@ -34,7 +34,7 @@ class BaselineCNN(nn.Module):
         image_shape:tuple, # (C, H, W) of the images, H and W at least 4
         n_outputs:int, # Number of logits
         *, dropout:float=0.3, # Probability of zeroing a hidden unit
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         super().__init__()
         c, h, w = self.image_shape = tuple(image_shape)
@@ -45,7 +45,9 @@ class BaselineCNN(nn.Module):
             nn.Flatten(), nn.Linear(64 * (h // 4) * (w // 4), 128), nn.ReLU())
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, n_outputs))
 
-    def forward(self, images:Tensor) -> ClassifierOutput:
+    def forward(self,
+        images:Tensor, # In [-1, 1], shape (N, C, H, W)
+    ) -> ClassifierOutput: # Logits and features of the N images
         check_images(images, self.image_shape)
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)

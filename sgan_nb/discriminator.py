@@ -59,10 +59,13 @@ class GaussianNoise(nn.Module):
         super().__init__()
         self.std = std
 
-    def forward(self, x:Tensor) -> Tensor:
+    def forward(self,
+        x:Tensor, # Any shape
+    ) -> Tensor: # Of that shape
         return torch.add(x, normal_like(x), alpha=self.std) if self.training and self.std else x
 
-    def extra_repr(self) -> str: return f"std={self.std}"
+    def extra_repr(self) -> str: # As printed with the layer
+        return f"std={self.std}"
 
 # %% ../nbs/02_discriminator.ipynb #d7f53c7d
 class Discriminator(nn.Module):
@@ -75,7 +78,9 @@ class Discriminator(nn.Module):
         super().__init__()
         self.image_shape, self.body, self.head = tuple(image_shape), body, head
 
-    def forward(self, images:Tensor) -> ClassifierOutput:
+    def forward(self,
+        images:Tensor, # In [-1, 1], shape (N, C, H, W)
+    ) -> ClassifierOutput: # Logits and features of the N images
         check_images(images, self.image_shape)
         features = self.body(images)
         return ClassifierOutput(self.head(features), features)
@@ -89,7 +94,7 @@ class ConvDiscriminator(Discriminator):
         *, leaky_slope:float=0.2, # Slope of LeakyReLU for negative inputs
         dropout:float=0.0, # Probability of zeroing a feature before the output layer
         input_noise:float=0.0, # Standard deviation of the noise on the pixels
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         c, h, w = image_shape
         if min(h, w) < 4: raise ValueError(f"images must be at least 4 x 4, got {h} x {w}")
@@ -110,7 +115,7 @@ class StridedDiscriminator(Discriminator):
         dropout:float=0.0, # Probability of zeroing a feature before the output layer
         input_noise:float=0.0, # Standard deviation of the noise on the pixels
         hidden_noise:float=0.0, # Standard deviation of the noise after each convolution
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         channels, h, w = image_shape
         layers = [GaussianNoise(input_noise)]

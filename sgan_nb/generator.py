@@ -32,17 +32,22 @@ class ConvGenerator(nn.Module):
         c, h, w = image_shape
         if h % 4 or w % 4: raise ValueError(f"image height and width must be divisible by 4, got {h} x {w}")
         self.project = nn.Sequential(
-            nn.Linear(latent_size, width * (h // 4) * (w // 4), bias=False), nn.BatchNorm1d(width * (h // 4) * (w // 4)),
+            nn.Linear(latent_size, width * (h // 4) * (w // 4),
+                      bias=False), nn.BatchNorm1d(width * (h // 4) * (w // 4)),
             nn.ReLU(), nn.Unflatten(1, (width, h // 4, w // 4)))
         self.upsample = nn.Sequential(
-            nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width // 2), nn.ReLU(),
+            nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1,
+                               bias=False), nn.BatchNorm2d(width // 2), nn.ReLU(),
             nn.ConvTranspose2d(width // 2, c, 4, stride=2, padding=1), nn.Tanh())
 
-    def forward(self, z:Tensor) -> Tensor: return self.upsample(self.project(z))
+    def forward(self,
+        z:Tensor, # Latent vectors, shape (N, d)
+    ) -> Tensor: # Images in [-1, 1], shape (N, C, H, W)
+        return self.upsample(self.project(z))
 
 # %% ../nbs/03_generator.ipynb #75155844
 class DCGANGenerator(nn.Module):
-    "Linear to the smallest side, transposed convolutions that double it, batch normalization, tanh (Radford et al. 2016)."
+    "Linear layer, transposed convolutions that double the side, batch normalization, tanh (Radford et al. 2016)."
     def __init__(self,
         latent_size:int, # Dimension d of the latent vector
         image_shape:tuple, # (C, H, W) of the images, H = W and even
@@ -57,15 +62,20 @@ class DCGANGenerator(nn.Module):
         layers = [nn.Linear(latent_size, channels[0] * h * h, bias=False), nn.Unflatten(1, (channels[0], h, h)),
                   nn.BatchNorm2d(channels[0]), nn.ReLU()]
         for n_in, n_out in zip(channels, channels[1:]):
-            layers += [nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
-        last = nn.ConvTranspose2d(channels[-1], c, 4, stride=2, padding=1) if doublings else nn.Conv2d(channels[-1], c, 3, padding=1)
+            layers += [nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(n_out),
+                       nn.ReLU()]
+        last = nn.ConvTranspose2d(channels[-1], c, 4, stride=2, padding=1) if doublings else nn.Conv2d(channels[-1], c,
+                                                                                                       3, padding=1)
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
 
-    def forward(self, z:Tensor) -> Tensor: return self.layers(z)
+    def forward(self,
+        z:Tensor, # Latent vectors, shape (N, d)
+    ) -> Tensor: # Images in [-1, 1], shape (N, C, H, W)
+        return self.layers(z)
 
 # %% ../nbs/03_generator.ipynb #0a9954ea
 class MLPGenerator(nn.Module):
-    "Softplus MLP, batch normalization without gain, weight-normalized output; by default the 500-500 of Salimans et al. (2016, MNIST code)."
+    "Softplus MLP, batch normalization without gain, weight-normalized output (Salimans et al. 2016, MNIST code)."
     def __init__(self,
         latent_size:int, # Dimension d of the latent vector
         image_shape:tuple, # (C, H, W) of the images
@@ -79,7 +89,10 @@ class MLPGenerator(nn.Module):
                                     nn.Linear(width, width, bias=False), normalize[1], nn.Softplus())
         self.output = nn.Sequential(weight_norm(nn.Linear(width, c * h * w)), nn.Unflatten(1, (c, h, w)))
 
-    def forward(self, z:Tensor) -> Tensor: return torch.tanh(self.output(self.hidden(z)) / 2)
+    def forward(self,
+        z:Tensor, # Latent vectors, shape (N, d)
+    ) -> Tensor: # Images in [-1, 1], shape (N, C, H, W)
+        return torch.tanh(self.output(self.hidden(z)) / 2)
 
 # %% ../nbs/03_generator.ipynb #4aebb905
 GENERATORS = {"conv": ConvGenerator, "conv-small": partial(ConvGenerator, width=64), "mlp": MLPGenerator,

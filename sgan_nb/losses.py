@@ -6,11 +6,10 @@
 __all__ = ['supervised_loss', 'unsupervised_loss_softmax', 'unsupervised_loss_logsumexp', 'feature_matching_loss',
            'non_saturating_loss', 'StepOutputs', 'Term']
 
-# %% ../nbs/04_losses.ipynb #4cf6e8dd
+# %% ../nbs/04_losses.ipynb #d66fdca9
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from .baseline import ClassifierOutput
@@ -51,12 +50,12 @@ def unsupervised_loss_logsumexp(
     _check_pair(logits_unlabeled, logits_fake)
     return F.softplus(-logits_unlabeled.logsumexp(1)).mean() + F.softplus(logits_fake.logsumexp(1)).mean()
 
-# %% ../nbs/04_losses.ipynb #8a87c07c
+# %% ../nbs/04_losses.ipynb #abfeb327
 def feature_matching_loss(
     features_real:Tensor, # Discriminator features of unlabeled images, shape (N, n); treated as constants
     features_fake:Tensor, # Discriminator features of generated images, shape (M, n)
 ) -> Tensor: # Scalar >= 0
-    "Squared difference of batch means, averaged over features (Salimans et al. 2016, Sec. 3.1; the mean is their code's)."
+    "Mean over features of the squared difference of batch means (Salimans et al. 2016, Sec. 3.1, and their code)."
     _check_pair(features_real, features_fake)
     return (features_real.detach().mean(0) - features_fake.mean(0)).square().mean()
 
@@ -107,7 +106,7 @@ class Term:
     of:str # The network that it trains: discriminator or generator
     needs:tuple[str, ...] # Kinds of images it reads
     loss:Callable[[StepOutputs], Tensor] # Scalar
-    head:Callable[[int, int], nn.Module]|None = None # Module of its own on the features, from (n_features, K); None: none
+    head:Callable[[int, int], nn.Module]|None = None # Makes a module on the features, from (n_features, K)
 
     def __post_init__(self):
         if self.of not in ("discriminator", "generator"):

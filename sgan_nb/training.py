@@ -23,7 +23,8 @@ from .runs.devices import use_device
 from .runs.run_folder import open_folder
 from .runs.run_records import check_tensorboard, open_run, record_epoch, write_results
 from .runs.run_state import TrainState, new_run
-from .runs.step_losses import (augment, discriminator_losses, generate, generator_losses, make_views, needed_images,
+from .runs.step_losses import (augment, discriminator_losses, generate, generator_losses, make_views,
+                                      needed_images,
                                       weighted_sum)
 
 # %% ../nbs/05_training.ipynb #08332de8
@@ -47,11 +48,12 @@ def discriminator_step(
     labeled:Tensor, # Labeled images, uint8 or [-1, 1], shape (N, C, H, W)
     targets:Tensor, # Their classes, int64, shape (N,)
     unlabeled:Tensor, # Unlabeled images, uint8 or [-1, 1], shape (M, C, H, W); ignored by methods that use none
-    fake:Tensor|None, # Generated images, in [-1, 1], shape (M, C, H, W), no gradient flows into them; None without a generator
+    fake:Tensor|None, # Generated images, in [-1, 1], shape (M, C, H, W), taken as constants; None without a generator
 ) -> dict[str, Tensor]: # By term, detached scalars on the device
     "Update the discriminator and its average on one batch."
     needs = needed_images(state, "discriminator")
-    images = dict(labeled=normalize(labeled), unlabeled=normalize(unlabeled), generated=None if fake is None else fake.detach())
+    images = dict(labeled=normalize(labeled), unlabeled=normalize(unlabeled), generated=None
+                  if fake is None else fake.detach())
     original = images["unlabeled"] if "original" in needs else None
     losses = discriminator_losses(state, make_views(state, needs, images), targets, original)
     update(state, "discriminator", losses)
@@ -66,7 +68,8 @@ def generator_step(
     "Update the generator through the discriminator, which stays as it is."
     needs = needed_images(state, "generator")
     images = dict(unlabeled=normalize(unlabeled), generated=fake)
-    losses = generator_losses(state, {kind: augment(state, batch) for kind, batch in images.items() if kind in needs}, fake)
+    losses = generator_losses(state, {kind: augment(state, batch) for kind, batch in images.items() if kind in needs},
+                              fake)
     update(state, "generator", losses)
     return {name: loss.detach() for name, loss in losses.items()}
 
@@ -82,7 +85,7 @@ def draw_batches(
     return list(zip(*map(state.processes.share, batches)))
 
 def _draw_labeled(state:TrainState, n:int, rng:torch.Generator) -> Tensor:
-    "Batches of labeled images, or of all images by the certainty of their propagated labels, int64, shape (n, batch size)."
+    "Batches of labeled images, or of all by the certainty of propagated labels, int64, shape (n, batch size)."
     size = state.config.labeled_batch_size
     if state.propagated is None: return shuffled_batches(state.split.labeled, n, size, rng)
     drawn = torch.multinomial(state.propagated.frequencies().to(rng.device), n * size, replacement=True, generator=rng)
@@ -173,17 +176,22 @@ def train(
         state = new_run(config, data, split, processes)
         if folder: open_run(state, Path(folder), is_writer=own is not None)
         n, hidden = state.epoch_steps, not (progress and is_first_process())
-        with tqdm(total=config.epochs * n, initial=state.epoch * n, desc=config.method, disable=hidden, mininterval=1) as bar:
+        with tqdm(total=config.epochs * n, initial=state.epoch * n, desc=config.method, disable=hidden,
+                  mininterval=1) as bar:
             while not is_finished(state):
-                began = time.perf_counter()
-                losses = train_epoch(state, bar)
-                state.epoch += 1
-                accuracies = selection_accuracies(state)
-                keep_best(state, accuracies)
-                state.seconds += time.perf_counter() - began
-                row = dict(epoch=state.epoch, step=state.epoch * n, seconds=state.seconds)
-                state.history.append(row | losses | accuracies)
-                show_losses(bar, losses | accuracies)
+                _next_epoch(state, bar)
                 if own: record_epoch(state, own, tensorboard)
         write_results(state, own)
     return state
+
+def _next_epoch(state:TrainState, bar:tqdm) -> None:
+    "Train an epoch, look at the accuracies that select, and add a row to the history."
+    began = time.perf_counter()
+    losses = train_epoch(state, bar)
+    state.epoch += 1
+    accuracies = selection_accuracies(state)
+    keep_best(state, accuracies)
+    state.seconds += time.perf_counter() - began
+    row = dict(epoch=state.epoch, step=state.epoch * state.epoch_steps, seconds=state.seconds)
+    state.history.append(row | losses | accuracies)
+    show_losses(bar, losses | accuracies)

@@ -49,7 +49,7 @@ def test_losses_of_two_processes_are_those_of_one(runs, case):
     alone, first, _ = (run[case] for run in runs)
     assert alone["losses"].keys() == first["losses"].keys()
     for name, curve in alone["losses"].items():
-        assert_close(first["losses"][name], curve, rtol=1e-3, atol=1e-4, msg=lambda text: f"{name}: {text}")
+        assert_close(first["losses"][name], curve, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_the_real_method_learns_alike(runs):
@@ -57,7 +57,7 @@ def test_the_real_method_learns_alike(runs):
     for name, curve in alone["losses"].items():
         last = len(curve) // 2
         assert_close(first["losses"][name][-last:].mean(), curve[-last:].mean(), rtol=0.25, atol=0.02,
-                     msg=lambda text: f"{name}: {text}")
+                     msg=lambda text, name=name: f"{name}: {text}")
     assert abs(first["accuracy"] - alone["accuracy"]) < 5
 
 

@@ -40,7 +40,8 @@ def affine_grid(
 ) -> Tensor: # Input coordinates of every output pixel, (x, y) in [-1, 1] inside the image, shape (N, h, w, 2)
     "`torch.nn.functional.affine_grid` in one matrix product, ten times faster on a CPU than its batched one."
     y, x = [(2 * torch.arange(n, device=matrices.device) + 1) / n - 1 for n in (h, w)]
-    points = torch.stack([x.expand(h, w).flatten(), y[:, None].expand(h, w).flatten(), torch.ones(h * w, device=matrices.device)])
+    points = torch.stack([x.expand(h, w).flatten(), y[:, None].expand(h, w).flatten(),
+                          torch.ones(h * w, device=matrices.device)])
     return (matrices.reshape(-1, 3) @ points).view(-1, 2, h, w).permute(0, 2, 3, 1)
 
 # %% ../../nbs/methods/augmentation.ipynb #95b89b2c
@@ -50,16 +51,25 @@ def random_affine(
     strength:float=1.0, # Factor on all ranges; 0 changes nothing
 ) -> Tensor: # Shape (N, C, H, W)
     "Each image under its own random affine map; safe for digits (no flips)."
-    angle, shear, *pairs = (strength * (2 * torch.rand(len(images), 6, generator=rng, device=images.device) - 1)).unbind(1)
+    angle, shear, *pairs = (strength * (2 * torch.rand(len(images), 6, generator=rng,
+                                                       device=images.device) - 1)).unbind(1)
     scale, shift = torch.stack(pairs[:2], 1), torch.stack(pairs[2:], 1)
     return warp(images, affine_matrices(math.radians(15) * angle, 1 + 0.12 * scale, 0.2 * shear, 0.14 * shift))
 
 # %% ../../nbs/methods/augmentation.ipynb #926b4fc5
-def unchanged(images:Tensor, rng:Generator, strength:float=1.0) -> Tensor:
+def unchanged(
+    images:Tensor, # Float images, shape (N, C, H, W)
+    rng:Generator, # Not used
+    strength:float=1.0, # Not used
+) -> Tensor: # `images`
     "The images themselves."
     return images
 
-def random_flip_affine(images:Tensor, rng:Generator, strength:float=1.0) -> Tensor:
+def random_flip_affine(
+    images:Tensor, # Float images, shape (N, C, H, W)
+    rng:Generator, # Source of randomness, on the device of the images
+    strength:float=1.0, # Factor on the ranges of the affine maps
+) -> Tensor: # Shape (N, C, H, W)
     "`random_affine` of images of which a random half is mirrored left to right: for photographs and clothes."
     mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
     return random_affine(torch.where(mirrored, images.flip(3), images), rng, strength)

@@ -20,7 +20,8 @@ def pull_away_loss(
     features:Tensor, # Discriminator features of generated images, shape (N, n), N > 1
 ) -> Tensor: # Scalar in [0, 1]
     "Mean squared cosine between the features of different images (Zhao et al. 2017, Sec. 2.4)."
-    if features.ndim != 2 or len(features) < 2: raise ValueError(f"expected features (N, n) with N > 1, got {tuple(features.shape)}")
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"expected features (N, n) with N > 1, got {tuple(features.shape)}")
     n, unit = len(features), F.normalize(features, dim=1)
     return ((unit @ unit.T).square().sum() - unit.square().sum(1).square().sum()) / (n * (n - 1))
 
@@ -51,8 +52,10 @@ class Density(nn.Module):
     ):
         super().__init__()
         chol = mixture.precisions_cholesky_
-        constant = np.log(mixture.weights_) + np.log(np.diagonal(chol, axis1=1, axis2=2)).sum(1) - chol.shape[1] / 2 * math.log(2 * math.pi)
-        for name, value in dict(mean=pca.mean_, axes=pca.components_, centers=mixture.means_, factors=chol, constant=constant).items():
+        log_det = np.log(np.diagonal(chol, axis1=1, axis2=2)).sum(1)
+        constant = np.log(mixture.weights_) + log_det - chol.shape[1] / 2 * math.log(2 * math.pi)
+        for name, value in dict(mean=pca.mean_, axes=pca.components_, centers=mixture.means_, factors=chol,
+                                constant=constant).items():
             self.register_buffer(name, torch.from_numpy(np.asarray(value)).float())
         self.threshold = 0.0 # log epsilon in nats; `fit_density` sets it
 

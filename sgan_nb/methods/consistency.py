@@ -18,17 +18,20 @@ def consistency_loss(
     temperature:float=1.0, # Sharpening of the target, > 0; 0 takes the most probable class (FixMatch)
     confidence:float=0.0, # Images whose largest unsharpened probability is lower do not count, in [0, 1)
 ) -> Tensor: # Scalar in nats, >= 0; mean over all N images
-    "KL divergence from the sharpened prediction to that for the view (Xie et al. 2020, Sec. 2.3; Sohn et al. 2020, Eq. 4)."
+    "KL divergence of the view from the sharpened prediction (Xie et al. 2020, Sec. 2.3; Sohn et al. 2020, Eq. 4)."
     if logits_original.ndim != 2 or logits_original.shape != logits_view.shape:
-        raise ValueError(f"expected two matrices (N, K), got {tuple(logits_original.shape)} and {tuple(logits_view.shape)}")
+        shapes = f"{tuple(logits_original.shape)} and {tuple(logits_view.shape)}"
+        raise ValueError(f"expected two matrices (N, K), got {shapes}")
     original = logits_original.detach()
     confident = (original.softmax(1).amax(1) >= confidence).to(logits_view.dtype)
-    if temperature: per_image = F.kl_div(logits_view.log_softmax(1), (original / temperature).log_softmax(1), reduction="none", log_target=True).sum(1)
+    if temperature: per_image = F.kl_div(logits_view.log_softmax(1), (original / temperature).log_softmax(1),
+                                         reduction="none", log_target=True).sum(1)
     else: per_image = F.cross_entropy(logits_view, original.argmax(1), reduction="none")
     return (confident * per_image).mean()
 
 # %% ../../nbs/methods/consistency.ipynb #a289e43c
-SCHEDULES = {"none": lambda t: 1.0, "linear": lambda t: t, "log": lambda t: 1 - math.exp(-5 * t), "exp": lambda t: math.exp(5 * (t - 1))}
+SCHEDULES = {"none": lambda t: 1.0, "linear": lambda t: t, "log": lambda t: 1 - math.exp(-5 * t),
+             "exp": lambda t: math.exp(5 * (t - 1))}
 
 def annealed_supervised_loss(
     logits:Tensor, # Logits of labeled images, shape (N, K)
@@ -36,7 +39,7 @@ def annealed_supervised_loss(
     schedule:str, # Key of SCHEDULES
     progress:float, # Fraction of the budget used, in [0, 1]
 ) -> Tensor: # Scalar in nats, >= 0; mean over the images that count, 0 if none does
-    "Cross-entropy without the images already classified with probability above the threshold (Xie et al. 2020, App. A)."
+    "Cross-entropy without images whose class is already more probable than the threshold (Xie et al. 2020, App. A)."
     check_name(schedule, SCHEDULES, "schedule")
     k = logits.shape[1]
     threshold = SCHEDULES[schedule](progress) * (1 - 1 / k) + 1 / k

@@ -19,7 +19,8 @@ def nearest_neighbors(
     n:int=10, # Neighbors of each row, at most N - 1 are found
 ) -> Tensor: # int64, shape (N, min(n, N - 1)), without the row itself, on the device of the features
     "Rows with the largest cosine similarity to each row, after centering; exact, in time quadratic in N."
-    if features.ndim != 2 or len(features) < 2: raise ValueError(f"expected features of shape (N, F) with N > 1, got {tuple(features.shape)}")
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"expected features of shape (N, F) with N > 1, got {tuple(features.shape)}")
     unit = F.normalize(features.float() - features.float().mean(0), dim=1)
     n, found = min(n, len(unit) - 1), []
     for first in range(0, len(unit), 1000):
@@ -28,14 +29,14 @@ def nearest_neighbors(
         found.append(similarity.topk(n, 1).indices)
     return torch.cat(found)
 
-# %% ../../nbs/methods/label_propagation.ipynb #31bd1c13
+# %% ../../nbs/methods/label_propagation.ipynb #b18a2d6d
 def propagate_labels(
     neighbors:Tensor, # int64, shape (N, n), from `nearest_neighbors`
     labeled:Tensor, # Rows whose class is given, int64, shape (L,)
     classes:Tensor, # Their classes, int64 in 0..K-1, shape (L,)
     n_classes:int, # K
     alpha:float=0.99, # Part of its label that an image takes from its neighbors, in (0, 1)
-) -> Tensor: # Distribution over the classes, float32, shape (N, K), on the device of the neighbors; uniform where no label reaches
+) -> Tensor: # Distribution over the classes, float32, shape (N, K); uniform where no label reaches
     "Label spreading (Zhou et al. 2004) on the symmetric graph of the neighbors."
     if not 0 < alpha < 1: raise ValueError(f"alpha must be in (0, 1), got {alpha}")
     from scipy.sparse import coo_array, diags_array, eye_array # slow to import: where it is used
@@ -56,7 +57,7 @@ def propagate_labels(
 def equalize(
     shares:Tensor, # Distributions over the classes, shape (N, K)
 ) -> Tensor: # Likewise, with class means of 1 / K
-    "Scale the odds of each class by one factor for all rows, until all classes have the same share of the images (Sinkhorn's iteration)."
+    "Scale the odds of each class by one factor for all rows, until all have the same share (Sinkhorn's iteration)."
     for _ in range(30):
         shares = shares / shares.mean(0).clamp_min(1e-6)
         shares = shares / shares.sum(1, keepdim=True)
@@ -72,7 +73,7 @@ def certainty(
 class Propagated(NamedTuple):
     "Labels of all images of a training set, known or propagated."
     classes:Tensor # int64, shape (N,)
-    certainty:Tensor # float32 in [0, 1], shape (N,): 1 on given labels, 0 where no label reaches or the image takes no part
+    certainty:Tensor # float32 in [0, 1], shape (N,): 1 on given labels, 0 where no label reaches
 
     def frequencies(self) -> Tensor: # float32, shape (N,): how often to draw each image, sum 1
         "Proportional to certainty within a class, with the same sum for each class that has images."
@@ -86,7 +87,7 @@ def label_all(
     labeled:Tensor, # Labeled ones among them, int64, shape (L,)
     targets:Tensor, # Classes of the training set, int64, shape (N,); only those of `labeled` are read
     n_classes:int, # K
-) -> Propagated:
+) -> Propagated: # Of the whole training set
     "Labels propagated from the labeled images to all that take part."
     rows = torch.searchsorted(indices, labeled)
     shares = equalize(propagate_labels(nearest_neighbors(features), rows, targets[labeled], n_classes))

@@ -10,15 +10,20 @@ from .settings import TrainConfig
 
 # %% ../../nbs/methods/methods.ipynb #9c3d351e
 _LABELS_ALONE = dict(generator="none", terms="supervised")
-_IMPROVED_GAN = dict(discriminator="mlp", generator="mlp", unsupervised="logsumexp", augmentation="none", leaky_slope=0.0, dropout=0.0,
-                     input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100, learning_rate=3e-3, epsilon=1e-4, gradient_clip=0.0,
+_IMPROVED_GAN = dict(discriminator="mlp", generator="mlp", unsupervised="logsumexp", augmentation="none",
+                     leaky_slope=0.0, dropout=0.0,
+                     input_noise=0.6, hidden_noise=0.5, labeled_batch_size=100, learning_rate=3e-3, epsilon=1e-4,
+                     gradient_clip=0.0,
                      average_decay=0.9999, epochs=300, labeled_in_unlabeled=True)
-_PETROVA = dict(discriminator="resnet18", unsupervised="logsumexp", dropout=0.0, input_noise=0.0, learning_rate=2e-4, batch_size=32,
+_PETROVA = dict(discriminator="resnet18", unsupervised="logsumexp", dropout=0.0, input_noise=0.0, learning_rate=2e-4,
+                batch_size=32,
                 labeled_batch_size=32, epochs=20, epoch_steps=50)
-_CONSISTENCY = dict(generator="none", terms="supervised consistency", input_noise=0.0, batch_size=200, epochs=4, beta1=0.9,
+_CONSISTENCY = dict(generator="none", terms="supervised consistency", input_noise=0.0, batch_size=200, epochs=4,
+                    beta1=0.9,
                     learning_rate=1e-3)
 METHODS = {config.method: config for config in (
-    TrainConfig("baseline", **_LABELS_ALONE, input_noise=0.0, discriminator="baseline", augmentation="none", learning_rate=1e-3,
+    TrainConfig("baseline", **_LABELS_ALONE, input_noise=0.0, discriminator="baseline", augmentation="none",
+                learning_rate=1e-3,
                 beta1=0.9, epochs=20, epoch_steps=25, average_decay=0.98),
     TrainConfig("augmented", **_LABELS_ALONE, epochs=10, epoch_steps=599),
     TrainConfig("sgan"),

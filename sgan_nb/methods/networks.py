@@ -20,15 +20,15 @@ from .settings import TrainConfig
 
 # %% ../../nbs/methods/networks.ipynb #ca56950a
 class MLPDiscriminator(Discriminator):
-    "Weight-normalized MLP with noise before every layer; by default the 1000-500-250-250-250 of Salimans et al. (2016, MNIST code)."
+    "Weight-normalized MLP with noise before every layer (Salimans et al. 2016, MNIST code)."
     def __init__(self,
         image_shape:tuple, # (C, H, W) of the images, flattened by the first layer
         n_outputs:int, # Number of logits
         *, leaky_slope:float=0.0, # Slope of LeakyReLU for negative inputs; 0 is ReLU, as published
-        input_noise:float=0.0, # Standard deviation of the noise on the pixels; 0.6 in [-1, 1] is the published 0.3 in [0, 1]
+        input_noise:float=0.0, # Standard deviation of the noise on the pixels; published 0.6 (0.3 in [0, 1])
         hidden_noise:float=0.0, # Standard deviation of the noise after each hidden layer; published 0.5
         widths:tuple=(1000, 500, 250, 250, 250), # Units of the hidden layers; the last ones are the features
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         c, h, w = image_shape
         n_in, layers = c * h * w, [nn.Flatten()]
@@ -59,7 +59,7 @@ def weight_normalized(
 @torch.no_grad()
 def initialize_from_data(
     model:nn.Module, # Network with weight-normalized linear layers; others are left alone
-    images:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W), N at least 2; the code of Salimans et al. takes 500
+    images:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W), N > 1; Salimans et al. take 500
 ) -> None:
     "Set g and b of weight-normalized layers to unit-variance, zero-mean outputs (Salimans & Kingma 2016, Sec. 3)."
     def rescale(layer:nn.Linear, inputs:tuple, outputs:Tensor) -> Tensor:
@@ -74,13 +74,13 @@ def initialize_from_data(
 
 # %% ../../nbs/methods/networks.ipynb #2d4830da
 class OdenaDiscriminator(Discriminator):
-    "Three stride-2 convolutions of 128 channels, LeakyReLU, dropout, linear logits; features are the flattened activations."
+    "Three stride-2 convolutions of 128 channels, LeakyReLU, dropout, linear logits; features are the activations."
     def __init__(self,
         image_shape:tuple, # (C, H, W) of the images
         n_outputs:int, # Number of logits
         *, leaky_slope:float=0.2, # Slope of LeakyReLU for negative inputs
         dropout:float=0.4, # Probability of zeroing a feature before the output layer
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         channels, h, w = image_shape
         layers = []
@@ -97,7 +97,7 @@ class SimpleCNN(Discriminator):
         image_shape:tuple, # (C, H, W) of the images, H and W at least 2
         n_outputs:int, # Number of logits
         *, dropout:float=0.5, # Probability of zeroing a unit, before and after the features
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         c, h, w = image_shape
         if min(h, w) < 2: raise ValueError(f"images must be at least 2 x 2, got {h} x {w}")
@@ -108,16 +108,17 @@ class SimpleCNN(Discriminator):
 
 # %% ../../nbs/methods/networks.ipynb #1dd27c7c
 class DeepCNN(Discriminator):
-    "Batch-normalized convolutions 32-32-32, 64-64-64 (every third with stride 2) and 128, mean over the image, linear logits."
+    "Batch-normalized convolutions 32-32-32, 64-64-64 (every third with stride 2), 128; mean, linear logits."
     def __init__(self,
         image_shape:tuple, # (C, H, W) of the images
         n_outputs:int, # Number of logits
         *, dropout:float=0.4, # Probability of zeroing a feature before the output layer
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         layers, n_in = [], image_shape[0]
         for width, stride in (32, 1), (32, 1), (32, 2), (64, 1), (64, 1), (64, 2), (128, 1):
-            layers += [nn.Conv2d(n_in, width, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [nn.Conv2d(n_in, width, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(width),
+                       nn.ReLU()]
             n_in = width
         body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         super().__init__(image_shape, body, nn.Sequential(nn.Dropout(dropout), nn.Linear(128, n_outputs)))
@@ -129,7 +130,7 @@ class ResNet18(Discriminator):
         image_shape:tuple, # (C, H, W) of the images
         n_outputs:int, # Number of logits
         *, dropout:float=0.0, # Probability of zeroing a feature before the output layer
-        **unused, # Settings of other networks
+        **unused:object, # Settings of other networks
     ):
         from torchvision.models import resnet18 # brings all of torchvision along: where it is used
         body = resnet18()
@@ -139,15 +140,15 @@ class ResNet18(Discriminator):
 
 # %% ../../nbs/methods/networks.ipynb #46f8ea0e
 def batch_normalizations(
-    network:nn.Module,
-) -> list: # Its layers of that kind
+    network:nn.Module, # Of any kind
+) -> list[nn.Module]: # Its layers of that kind
     "Layers through which, in training, an image's output depends on the other images of its batch."
     return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 @contextmanager
 def untracked(
     network:nn.Module, # In training mode
-) -> Iterator[None]:
+) -> Iterator[None]: # A context
     "Context in which batch normalization uses the statistics of the batch and does not remember them."
     layers = batch_normalizations(network)
     for layer in layers: layer.track_running_stats = False
@@ -181,7 +182,7 @@ def build_networks(
     image_shape:tuple, # (C, H, W)
     n_classes:int, # K
 ) -> tuple[nn.Module, nn.Module|None]: # Discriminator, and generator or None
-    "Untrained networks of a configuration, on the CPU; the discriminator has K + 1 logits for `unsupervised` = softmax, else K."
+    "Untrained networks, on the CPU; the discriminator has K + 1 logits if `unsupervised` is softmax, else K."
     n_outputs = n_classes + (config.unsupervised == "softmax")
     discriminator = DISCRIMINATORS[config.discriminator](
         image_shape, n_outputs, leaky_slope=config.leaky_slope, dropout=config.dropout,

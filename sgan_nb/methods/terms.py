@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['TERMS', 'VIEWS', 'supervised_term', 'unsupervised_term', 'balance_loss', 'check_names']
 
-# %% ../../nbs/methods/terms.ipynb #21784d88
+# %% ../../nbs/methods/terms.ipynb #0768d9db
 import math
 from collections.abc import Callable
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 from ..basics.names import check_name
 from ..discriminator import class_log_probabilities, real_log_odds
 from ..generator import GENERATORS
-from ..losses import (StepOutputs, Term, feature_matching_loss, non_saturating_loss, supervised_loss, unsupervised_loss_logsumexp,
+from ..losses import (StepOutputs, Term, feature_matching_loss, non_saturating_loss, supervised_loss,
+                            unsupervised_loss_logsumexp,
                             unsupervised_loss_softmax)
 from .augmentation import AUGMENTATIONS
 from .complement import entropy_loss, low_density_loss, pull_away_loss
@@ -44,7 +43,7 @@ def balance_loss(
     logits_unlabeled:Tensor, # Logits of unlabeled images, shape (N, K) or (N, K + 1)
     n_classes:int, # K
 ) -> Tensor: # Scalar in nats, in [0, log K]
-    "Kullback-Leibler divergence of the mean class probabilities from equal ones: log K less their entropy (Springenberg 2016)."
+    "Divergence of the mean class probabilities from equal ones: log K less their entropy (Springenberg 2016)."
     log_mean = class_log_probabilities(logits_unlabeled, n_classes).logsumexp(0) - math.log(len(logits_unlabeled))
     return (log_mean.exp() * log_mean).sum() + math.log(n_classes)
 
@@ -52,10 +51,13 @@ def balance_loss(
 TERMS:dict[str, Term] = {term.name: term for term in (
     Term("supervised", "discriminator", ("labeled",), supervised_term),
     Term("unsupervised", "discriminator", ("unlabeled", "generated"), unsupervised_term),
-    Term("entropy", "discriminator", ("unlabeled",), lambda seen: entropy_loss(seen.logits("unlabeled"), seen.n_classes)),
-    Term("balance", "discriminator", ("unlabeled",), lambda seen: balance_loss(seen.logits("unlabeled"), seen.n_classes)),
+    Term("entropy", "discriminator", ("unlabeled",),
+         lambda seen: entropy_loss(seen.logits("unlabeled"), seen.n_classes)),
+    Term("balance", "discriminator", ("unlabeled",),
+         lambda seen: balance_loss(seen.logits("unlabeled"), seen.n_classes)),
     Term("consistency", "discriminator", ("unlabeled", "original"), lambda seen: consistency_loss(
-        seen.class_logits("original"), seen.class_logits("unlabeled"), seen.settings.temperature, seen.settings.confidence)),
+        seen.class_logits("original"), seen.class_logits("unlabeled"),
+        seen.settings.temperature, seen.settings.confidence)),
     Term("feature-matching", "generator", ("unlabeled", "generated"), lambda seen: feature_matching_loss(
         seen.features("unlabeled"), seen.features("generated"))),
     Term("fooling", "generator", ("generated",), lambda seen: non_saturating_loss(
@@ -75,13 +77,15 @@ def check_names(
     config:TrainConfig, # Made by hand, by options or from a record
 ) -> None:
     "Raise `ValueError` for unknown names, and for terms and networks that do not belong together."
-    for field, known in (("discriminator", DISCRIMINATORS), ("generator", [*GENERATORS, "none"]), ("augmentation", AUGMENTATIONS),
+    for field, known in (("discriminator", DISCRIMINATORS), ("generator", [*GENERATORS, "none"]),
+                         ("augmentation", AUGMENTATIONS),
                          ("annealing", SCHEDULES)):
         check_name(getattr(config, field), known, field)
     for name in config.weights: check_name(name, TERMS, "term")
     of_generator = [name for name in config.weights if TERMS[name].of == "generator"]
     reads_generated = [name for name in config.weights if "generated" in TERMS[name].needs and name not in of_generator]
     if config.generator == "none" and of_generator + reads_generated:
-        raise ValueError(f"{', '.join(of_generator + reads_generated)} need a generator: choose one, or take the terms out")
+        names = ", ".join(of_generator + reads_generated)
+        raise ValueError(f"{names} need a generator: choose one, or take the terms out")
     if config.generator != "none" and not of_generator:
         raise ValueError("a generator needs a term to learn from: feature-matching or fooling, or generator = none")

@@ -6,10 +6,11 @@
 __all__ = ['NOT_SETTINGS', 'read_configs', 'setting_text', 'shown_settings', 'settings_table', 'differences_table',
            'networks_table']
 
-# %% ../../nbs/report/settings_tables.ipynb #65c87c3f
+# %% ../../nbs/report/settings_tables.ipynb #4abd3a1b
 from dataclasses import fields
 from ..methods.networks import build_networks
-from ..methods.settings import TrainConfig, Weight
+from ..methods.settings import TrainConfig
+from ..methods.term_weights import Weight
 from .latex import tabular
 from ..runs.run_folder import read_config
 

@@ -39,12 +39,13 @@ def load_checkpoint(
     state:TrainState, # As `new_run` made it; changed in place
     path:Path, # Written by `save_checkpoint`; read by the first process
 ) -> None:
-    "Continue from `path`; `ValueError` if it is no checkpoint, or of other data or settings (epochs and device may differ)."
+    "Continue from `path`; `ValueError` if it is none, or of other data or settings (epochs and device may differ)."
     contents = state.processes.on_first(read_tensors, path)
     if not isinstance(contents, dict) or not {"config", "networks", "optimizers", "rng"} <= contents.keys():
         raise ValueError(f"{path} is not a training checkpoint: name a run folder written by sgan_train")
     changed = changed_settings(config_from_record(contents["config"]), state.config, ("epochs", "device", "data"))
-    if contents["data"] != _identity(state.data): changed.append(f"data ({contents['data'][0]} there, {state.data.name} here)")
+    if contents["data"] != _identity(state.data):
+        changed.append(f"data ({contents['data'][0]} there, {state.data.name} here)")
     if changed: raise ValueError(f"{path} belongs to another configuration: {', '.join(changed)}")
     for name, network in state.networks.items(): network.load_state_dict(contents["networks"][name])
     for name, optimizer in state.optimizers.items(): optimizer.load_state_dict(contents["optimizers"][name])
@@ -85,14 +86,16 @@ def keep_best(
 
 def is_finished(
     state:TrainState, # Between two epochs
-) -> bool:
+) -> bool: # True at the end
     "Whether the budget is used or patience has run out."
     c = state.config
-    return state.epoch >= c.epochs or bool(c.patience and state.best and state.epoch - state.best["epoch"] >= c.patience)
+    return state.epoch >= c.epochs or bool(c.patience and state.best
+                                           and state.epoch - state.best["epoch"] >= c.patience)
 
 def network_weights(
     state:TrainState, # At any time
 ) -> dict[str, dict[str, Tensor]]: # discriminator (averaged) and, if there is one, generator; on the CPU
     "Copies of the weights that are reported."
     networks = {"discriminator": state.average.module, "generator": state.generator}
-    return {k: {n: t.detach().cpu().clone() for n, t in net.state_dict().items()} for k, net in networks.items() if net is not None}
+    return {k: {n: t.detach().cpu().clone() for n, t in net.state_dict().items()} for k, net in networks.items()
+            if net is not None}

@@ -6,8 +6,10 @@
 __all__ = ['Processes', 'is_first_process', 'join_processes', 'SynchronizedBatchNorm', 'synchronize', 'prepare_processes',
            'epoch_rng']
 
-# %% ../../nbs/runs/data_parallel.ipynb #3e73bc0d
-import logging, os, warnings
+# %% ../../nbs/runs/data_parallel.ipynb #418a3483
+import logging
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,14 +20,15 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from ..methods.networks import batch_normalizations
 
-# %% ../../nbs/runs/data_parallel.ipynb #8e9ae1d6
+# %% ../../nbs/runs/data_parallel.ipynb #0580431a
 @dataclass(frozen=True)
 class Processes:
     "The processes that train one model together; a single one without `fabric`."
     fabric:Any = None # Lightning Fabric, launched
 
     count = property(lambda self: self.fabric.world_size if self.fabric else 1, doc="Number of processes.")
-    rank = property(lambda self: self.fabric.global_rank if self.fabric else 0, doc="Number of this process, in [0, count).")
+    rank = property(lambda self: self.fabric.global_rank if self.fabric else 0,
+                    doc="Number of this process, in [0, count).")
 
     def part_size(self,
         n:int, # Images of all processes
@@ -73,17 +76,17 @@ class Processes:
     ) -> None:
         "Overwrite tensors with those of the first process."
         if not self.fabric: return
-        for t, value in zip(tensors, self.on_first(lambda: [t.cpu() for t in tensors])): t.copy_(value)
+        for tensor, value in zip(tensors, self.on_first(lambda: [t.cpu() for t in tensors])): tensor.copy_(value)
 
 # %% ../../nbs/runs/data_parallel.ipynb #abea658d
-def is_first_process() -> bool:
+def is_first_process() -> bool: # True for a single process
     "Whether this process writes files and shows progress: the first of those that torchrun started, or the only one."
     return not torch.distributed.is_torchelastic_launched() or os.environ.get("RANK", "0") == "0"
 
 def join_processes(
     device:str, # auto, cpu or cuda; each process takes one of the machine's
 ) -> Processes: # Of which this one is a member
-    "The processes that torchrun started, connected; a single one if it was not torchrun. `ValueError` if they cannot be."
+    "The processes that torchrun started, connected; a single one without it. `ValueError` if they cannot be."
     if not torch.distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1": return Processes()
     if find_spec("lightning_fabric") is None:
         raise ValueError("training in several processes needs Lightning Fabric: pip install lightning-fabric")
@@ -93,9 +96,11 @@ def join_processes(
     total, here = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     try: fabric = Fabric(accelerator=kind, devices=here, num_nodes=total // here, strategy="ddp")
     except (MisconfigurationException, ValueError) as e:
-        raise ValueError(f"{here} processes on device {device!r}: use cpu, cuda or auto, and no more processes than GPUs ({e})") from None
+        raise ValueError(f"{here} processes on device {device!r}: "
+                         f"use cpu, cuda or auto, and no more processes than GPUs ({e})") from None
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING) # each process would introduce itself
-    warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning) # how Fabric gathers, not what is asked of it
+    warnings.filterwarnings("ignore", "torch.distributed.nn.functional",
+                            FutureWarning) # how Fabric gathers, not what is asked of it
     fabric.launch()
     return Processes(fabric)
 
@@ -104,14 +109,18 @@ class SynchronizedBatchNorm(nn.BatchNorm2d):
     "Batch normalization by the statistics of the batches of all processes; made by `synchronize`."
     processes:Processes # Members
 
-    def forward(self, x:Tensor) -> Tensor:
-        if not self.training: return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+    def forward(self,
+        x:Tensor, # Shape (N, C, ...)
+    ) -> Tensor: # Of that shape, normalized
+        if not self.training: return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                                                  eps=self.eps)
         shape = (1, -1, *[1] * (x.ndim - 2))
         own = torch.stack(torch.var_mean(x.float(), [d for d in range(x.ndim) if d != 1], correction=0))
         variances, means = self.processes.all_gather(own[None]).unbind(1)
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0)
-        if self.track_running_stats: self.remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * self.processes.count)
+        if self.track_running_stats: self.remember(mean.detach(), variance.detach(),
+                                                   x.numel() // x.shape[1] * self.processes.count)
         scale = self.weight * (variance + self.eps).rsqrt()
         return ((x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['use_device', 'use_bfloat16', 'use_tf32', 'environment']
 
-# %% ../../nbs/runs/devices.ipynb #e3e56839
-import platform, subprocess
-from datetime import datetime, timezone
+# %% ../../nbs/runs/devices.ipynb #f35bf21f
+import platform
+import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 import torch
@@ -15,7 +16,7 @@ import torch
 # %% ../../nbs/runs/devices.ipynb #8281455c
 def use_device(
     name:str, # auto, cpu, cuda, cuda:1, mps, ...
-) -> torch.device:
+) -> torch.device: # With its index, where it has one
     "The named device; `ValueError` when this machine does not have it."
     if name == "auto": name = "cuda" if torch.cuda.is_available() else "cpu"
     try: return torch.empty(0, device=name).device
@@ -27,8 +28,8 @@ def use_bfloat16(
     precision:str, # auto, float32 or bfloat16
     device:torch.device, # Where they run
     shape:tuple, # Of the images, (..., H, W)
-) -> bool:
-    "Whether the networks run in bfloat16; auto says yes where the processor has instructions for it and the images are large enough."
+) -> bool: # False: float32
+    "Whether to run in bfloat16; auto says yes where the processor has it and the images are large enough."
     if precision != "auto": return precision == "bfloat16"
     if device.type == "cuda": return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
@@ -39,12 +40,12 @@ def use_tf32(
     precision:str, # auto, float32 or bfloat16
     device:torch.device, # Where the networks run
 ) -> None:
-    "On a GPU, round the factors of float32 products to TF32 (10 bits) unless float32 is asked for; for the whole process."
+    "On a GPU, round factors of float32 products to TF32 (10 bits) unless float32 is asked for; process-wide."
     if device.type != "cuda": return
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "float32"
 
-# %% ../../nbs/runs/devices.ipynb #c017bd32
+# %% ../../nbs/runs/devices.ipynb #4c038923
 def environment(
     device:torch.device, # Where the run trains
     processes:int=1, # Number of those that train together, each on such a device
@@ -53,9 +54,10 @@ def environment(
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     threads = torch.get_num_threads()
     hardware = gpu or f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
-    return dict(date=datetime.now(timezone.utc).isoformat(timespec="seconds"), python=platform.python_version(),
-                torch=torch.__version__, torchvision=version("torchvision"), commit=_commit(), system=platform.platform(),
-                hardware=f"{processes} x {hardware}" if processes > 1 else hardware, threads=threads, processes=processes)
+    return dict(date=datetime.now(UTC).isoformat(timespec="seconds"), python=platform.python_version(),
+                torch=torch.__version__, torchvision=version("torchvision"), commit=_commit(),
+                system=platform.platform(), threads=threads, processes=processes,
+                hardware=f"{processes} x {hardware}" if processes > 1 else hardware)
 
 def _cpu_name() -> str:
     "Model name of the processor."
@@ -65,7 +67,8 @@ def _cpu_name() -> str:
 def _commit() -> str|None:
     "Commit of the checkout this package runs from, marked if its code was changed since; None outside a checkout."
     here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-    def git(*arguments): return subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    def git(*arguments): return subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True,
+                                               check=True).stdout.strip()
     try:
         if not git("ls-files", "."): return None # a package installed inside somebody else's checkout
         return git("rev-parse", "HEAD") + ("-modified" if git("status", "--porcelain", "--", "*.py") else "")

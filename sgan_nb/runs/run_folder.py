@@ -6,13 +6,14 @@
 __all__ = ['write_atomically', 'save_json', 'save_tensors', 'read_tensors', 'open_folder', 'read_record', 'read_results',
            'read_config', 'read_history']
 
-# %% ../../nbs/runs/run_folder.ipynb #327c2f6c
-import csv, json, os
+# %% ../../nbs/runs/run_folder.ipynb #0066f58e
+import csv
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from ..methods.settings import config_from_record
@@ -52,7 +53,8 @@ def read_tensors(
     path:Path, # File written by torch.save
 ) -> dict: # Tensors and plain values, on the CPU
     "Load a file as tensors only; `ValueError` when it is something else or broken, `FileNotFoundError` when missing."
-    if not Path(path).is_file(): raise FileNotFoundError(f"no checkpoint {path}: train first, or name the folder of a finished run")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint {path}: train first, or name the folder of a finished run")
     try: return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e: # torch.load raises a dozen types for files that are not its own
         raise ValueError(f"{path} is not a readable checkpoint (truncated, or not written by this program): "
@@ -64,7 +66,7 @@ def open_folder(
     folder:Path|None, # Run folder, created if missing; None for a run that writes nothing
     resume:bool, # Whether it may hold a run already
 ) -> Iterator[Path|None]: # `folder`, locked; None in all but the first of several processes that train together
-    "Context of a run folder that can be written; `FileExistsError` rather than overwriting a run or sharing its folder."
+    "Context of a run folder to write; `FileExistsError` rather than overwriting a run or sharing its folder."
     if folder is None or not is_first_process():
         yield None
         return
@@ -76,7 +78,7 @@ def open_folder(
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise FileExistsError(f"another process is training in {folder}: wait for it, or choose another folder") from None
+        raise FileExistsError(f"another process trains in {folder}: wait for it, or choose another folder") from None
     except OSError as e: raise OSError(f"cannot write to {folder} ({e.strerror}): choose another folder") from None
     try: yield folder
     finally: lock.release()
@@ -102,9 +104,10 @@ def read_results(
 def read_config(
     folder:Path, # Run folder, or a copy of its records
 ) -> dict: # config (a `TrainConfig`), data (name of the set), image_shape (C, H, W), classes (names)
-    "Settings of a run of this or an earlier version; `FileNotFoundError` or `ValueError` in one line when there are none."
+    "Settings of a run, of earlier versions too; `FileNotFoundError` or `ValueError` in one line without them."
     saved = read_record(Path(folder) / "config.json", "it is no run: name a folder written by sgan_train")
-    try: return dict(config=config_from_record(saved["config"]), data=saved["data"], image_shape=tuple(saved["image_shape"]),
+    try: return dict(config=config_from_record(saved["config"]), data=saved["data"],
+                     image_shape=tuple(saved["image_shape"]),
                      classes=tuple(saved["classes"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{Path(folder) / 'config.json'} is damaged: {error!r}") from None

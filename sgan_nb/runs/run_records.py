@@ -30,7 +30,8 @@ def open_run(
     if not is_writer: return
     if not is_finished(state): (folder / "results.json").unlink(missing_ok=True) # they belong to a smaller budget
     d = state.data
-    save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape), classes=list(d.classes)))
+    save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape),
+                                           classes=list(d.classes)))
     save_json(folder / "environment.json", state.environment)
 
 # %% ../../nbs/runs/run_records.ipynb #6a32fe7e
@@ -52,7 +53,7 @@ def record_epoch(
     save_checkpoint(state, folder / "last.pt") # last: a kill before it repeats the epoch, and with it the files above
 
 def _is_kept(epoch:int, epochs:int) -> bool:
-    "Whether samples of this epoch are kept: ten epochs, evenly spaced, the last one among them; all if there are fewer."
+    "Whether samples of this epoch are kept: ten epochs, evenly spaced, with the last one; all if there are fewer."
     return 10 * epoch // epochs > 10 * (epoch - 1) // epochs
 
 # %% ../../nbs/runs/run_records.ipynb #3f6f115d
@@ -98,8 +99,10 @@ def write_results(
     tested = evaluate(model, data.test_images, data.test_targets, data.n_classes) if len(data.test_images) else {}
     limit = None if state.generator is None else fake_threshold(model, data.train_images, data.n_classes)
     state.results = dict(
-        method=c.method, data=data.name, n_labels=c.n_labels, n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
-        n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select, **tested, fake_threshold=limit,
+        method=c.method, data=data.name, n_labels=c.n_labels,
+        n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
+        n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
+        **tested, fake_threshold=limit,
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
         labeled=state.split.labeled.tolist(), environment=state.environment)
     if folder is None: return

@@ -46,7 +46,8 @@ class TrainState:
     propagated:Propagated|None = None # Labels of all images, once propagation has begun
 
     @property
-    def device(self) -> torch.device: return self.rng.device
+    def device(self) -> torch.device: # Where everything lies
+        return self.rng.device
 
     @property
     def epoch_steps(self) -> int: # Steps per epoch
@@ -64,9 +65,10 @@ class TrainState:
         return {name: network for name, network in there.items() if network is not None and len(network.state_dict())}
 
     @property
-    def bfloat16(self) -> bool: return use_bfloat16(self.config.precision, self.device, self.data.train_images.shape)
+    def bfloat16(self) -> bool: # Whether the networks run in it
+        return use_bfloat16(self.config.precision, self.device, self.data.train_images.shape)
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast: # A context
         "Context in which the networks run in the configured precision."
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
@@ -97,9 +99,10 @@ def make_optimizers(
                                   weight_decay=config.weight_decay, fused=True)
     if generator is None: return {"discriminator": first}
     drawing = [p for p in generator.parameters() if p.requires_grad]
-    return {"discriminator": first, "generator": adam(drawing, config.generator_learning_rate, config.generator_beta1, 0.0)}
+    return {"discriminator": first, "generator": adam(drawing, config.generator_learning_rate, config.generator_beta1,
+                                                      0.0)}
 
-# %% ../../nbs/runs/run_state.ipynb #b3c21368
+# %% ../../nbs/runs/run_state.ipynb #b05246c2
 def new_run(
     config:TrainConfig, # What to run; `ValueError` for unknown names
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
@@ -111,21 +114,41 @@ def new_run(
     processes, device = processes or join_processes(config.device), use_device(config.device)
     use_tf32(config.precision, device)
     data = (data or load_data(config.data, image_size=config.image_size)).to(device)
-    split = split or choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation, config.labeled_in_unlabeled)
-    split = Split(*(indices.to(device) for indices in (split.labeled, split.unlabeled, split.validation)))
+    split = _split_on(device, data, config, split)
     torch.manual_seed(config.seed)
+    discriminator, generator = _networks_on(device, config, data, split)
+    heads = make_heads(config, discriminator, data).to(device)
+    average = AveragedModel(discriminator, multi_avg_fn=average_weights(config.average_decay), use_buffers=True)
+    _start_together(processes, config, split, [discriminator, generator, heads])
+    return TrainState(config, data, split, discriminator, average, generator, heads,
+                      make_optimizers(config, discriminator, heads, generator),
+                      torch.Generator(device).manual_seed(config.seed), _density(data, config, split), processes,
+                      environment(device, processes.count))
+
+def _start_together(processes:Processes, config:TrainConfig, split:Split, networks:list) -> None:
+    "Let several processes begin with the same split and weights."
+    there = [network for network in networks if network is not None]
+    tensors = [*vars(split).values(), *(t for network in there for t in network.state_dict().values())]
+    prepare_processes(processes, (config.batch_size, config.labeled_batch_size), tensors, there)
+
+def _split_on(device:torch.device, data:ImageData, config:TrainConfig, split:Split|None) -> Split:
+    "The given split, or one chosen as the settings say, on the training device."
+    split = split or choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation,
+                                   config.labeled_in_unlabeled)
+    return Split(*(indices.to(device) for indices in (split.labeled, split.unlabeled, split.validation)))
+
+def _density(data:ImageData, config:TrainConfig, split:Split) -> Density|None:
+    "Density of the unlabeled images where a term reads it."
+    if "low-density" not in config.weights: return None
+    return fit_density(data.train_images[split.unlabeled], config.seed).to(data.train_images.device)
+
+def _networks_on(device:torch.device, config:TrainConfig, data:ImageData, split:Split) -> tuple:
+    "Discriminator, initialized from unlabeled images where it asks for that, and generator or None, in training mode."
     discriminator, generator = build_networks(config, data.image_shape, data.n_classes)
     discriminator = discriminator.to(device, memory_format=torch.channels_last).train()
     initialize_from_data(discriminator, normalize(data.train_images[split.unlabeled[:500]]))
     if generator is not None: generator = generator.to(device, memory_format=torch.channels_last).train()
-    heads = make_heads(config, discriminator, data).to(device)
-    average = AveragedModel(discriminator, multi_avg_fn=average_weights(config.average_decay), use_buffers=True)
-    density = fit_density(data.train_images[split.unlabeled], config.seed).to(device) if "low-density" in config.weights else None
-    networks = [network for network in (discriminator, generator, heads) if network is not None]
-    tensors = [*vars(split).values(), *(t for network in networks for t in network.state_dict().values())]
-    prepare_processes(processes, (config.batch_size, config.labeled_batch_size), tensors, networks)
-    return TrainState(config, data, split, discriminator, average, generator, heads, make_optimizers(config, discriminator, heads, generator),
-                      torch.Generator(device).manual_seed(config.seed), density, processes, environment(device, processes.count))
+    return discriminator, generator
 
 def make_heads(
     config:TrainConfig, # Names the terms
@@ -135,6 +158,7 @@ def make_heads(
     "The modules that the terms of a method bring along."
     makers = {name: TERMS[name].head for name in TERMS if name in config.weights and TERMS[name].head}
     if not makers: return nn.ModuleDict()
-    with torch.no_grad(): features = discriminator.eval()(torch.zeros(2, *data.image_shape, device=data.train_images.device)).features
+    with torch.no_grad(): features = discriminator.eval()(torch.zeros(2, *data.image_shape,
+                                                                      device=data.train_images.device)).features
     discriminator.train()
     return nn.ModuleDict({name: make(features.shape[1], data.n_classes) for name, make in makers.items()})

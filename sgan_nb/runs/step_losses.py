@@ -85,10 +85,13 @@ def discriminator_losses(
     kinds = [*views, *(["original"] if original is not None else [])]
     return _term_losses(state, "discriminator", dict(zip(kinds, outputs)), targets=state.processes.all_gather(targets))
 
-def _term_losses(state:TrainState, network:str, outputs:dict[str, ClassifierOutput], **others:Tensor) -> dict[str, Tensor]:
+def _term_losses(state:TrainState, network:str, outputs:dict[str, ClassifierOutput], **others:Tensor) -> dict[str,
+                                                                                                              Tensor]:
     "Losses of a network's active terms, from outputs for the images of all processes."
-    whole = {kind: ClassifierOutput(*(state.processes.all_gather(x.float()) for x in output)) for kind, output in outputs.items()}
-    seen = StepOutputs(whole, state.data.n_classes, settings=state.config, progress=state.progress, density=state.density,
+    whole = {kind: ClassifierOutput(*(state.processes.all_gather(x.float()) for x in output)) for kind,
+             output in outputs.items()}
+    seen = StepOutputs(whole, state.data.n_classes, settings=state.config, progress=state.progress,
+                       density=state.density,
                        heads=state.heads, **others)
     return {name: TERMS[name].loss(seen) for name in active_terms(state, network)}
 
@@ -99,7 +102,8 @@ def generator_losses(
 ) -> dict[str, Tensor]: # By term, scalars
     "Losses of the generator's active terms; statistics of batch normalization stay as they are."
     outputs = {}
-    with state.autocast(), untracked(state.discriminator), cached(): # normalized weights are computed once for both passes
+    with state.autocast(), untracked(state.discriminator), cached():
+        # normalized weights are computed once for both passes
         if "generated" in views: outputs["generated"] = state.discriminator(views["generated"])
         if "unlabeled" in views:
             with torch.no_grad(): outputs["unlabeled"] = state.discriminator(views["unlabeled"])

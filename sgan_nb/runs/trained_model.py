@@ -45,7 +45,8 @@ def load_run(
         if network is None: continue
         file = folder / f"best_{name}_{config.method}.pt"
         try: network.load_state_dict(read_tensors(file))
-        except (RuntimeError, TypeError, AttributeError): raise ValueError(f"{file} does not fit {folder / 'config.json'}") from None
+        except (RuntimeError, TypeError, AttributeError):
+            raise ValueError(f"{file} does not fit {folder / 'config.json'}") from None
         network.eval()
     return TrainedModel(config, saved["data"], saved["image_shape"], saved["classes"], *networks)
 
@@ -58,7 +59,8 @@ def classify(
     logits, k = predict(model.discriminator, images).logits, len(model.classes)
     p_fake = fake_probability(logits, k).tolist() if model.generator is not None else len(images) * [None]
     return [{"class": model.classes[row.argmax()], "probability": row.max().item(), "p_fake": fake,
-             "probabilities": dict(zip(model.classes, row.tolist()))} for row, fake in zip(class_probabilities(logits, k), p_fake)]
+             "probabilities": dict(zip(model.classes, row.tolist()))}
+            for row, fake in zip(class_probabilities(logits, k), p_fake)]
 
 # %% ../../nbs/runs/trained_model.ipynb #793a44d3
 @torch.no_grad()

@@ -52,7 +52,7 @@ class Stopwatch:
         self.device, self.seconds, self.nested, self.phase = device, {}, [], ""
 
     @contextmanager
-    def __call__(self, name:str, phase:str="") -> Iterator[None]:
+    def __call__(self, name:str, phase:str="") -> Iterator[None]: # A context
         before, self.phase = self.phase, phase or self.phase
         name = f"{self.phase}: {name}" if self.phase else name
         began = synchronized_time(self.device)

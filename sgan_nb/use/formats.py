@@ -6,8 +6,9 @@
 __all__ = ['ExportedClassifier', 'ExportedGenerator', 'exported_networks', 'export_program', 'onnx_bytes', 'load_onnx',
            'program_bytes', 'load_program', 'stored_networks', 'safetensors_bytes', 'load_safetensors']
 
-# %% ../../nbs/use/formats.ipynb #5a4ba9f4
-import io, json
+# %% ../../nbs/use/formats.ipynb #d01a3228
+import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 import torch

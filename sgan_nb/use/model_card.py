@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['CARD_MARK', 'finished_results', 'metadata', 'stored_data', 'class_scores', 'front_matter', 'protocol', 'model_card']
 
-# %% ../../nbs/use/model_card.ipynb #7e7ff5fe
-import json, warnings
+# %% ../../nbs/use/model_card.ipynb #df60496d
+import json
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 import numpy as np

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['command', 'described_names', 'add_names', 'add_settings', 'given_settings', 'chosen_config', 'print_files']
 
-# %% ../../nbs/use/options.ipynb #95caef21
-import sys, warnings
+# %% ../../nbs/use/options.ipynb #7e21f3b0
+import sys
+import warnings
 from argparse import Action, ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
@@ -18,7 +19,8 @@ from typing import Any
 from fastcore.docments import docments
 from ..basics.names import check_name
 from ..methods.methods import METHODS
-from ..methods.settings import TrainConfig, term_weights
+from ..methods.settings import TrainConfig
+from ..methods.term_weights import term_weights
 
 # %% ../../nbs/use/options.ipynb #b0de86df
 def command(

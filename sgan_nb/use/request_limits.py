@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['HEADERS', 'DOCS_POLICY', 'SENTENCES', 'ServiceSettings', 'read_settings', 'Worker', 'Guard', 'add_errors']
 
-# %% ../../nbs/use/request_limits.ipynb #8717d005
-import asyncio, math
+# %% ../../nbs/use/request_limits.ipynb #ddf0f569
+import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files

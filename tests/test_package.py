@@ -75,7 +75,7 @@ def outside_imports(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module.split(".")[0] != "sgan_nb":
             yield node.module.split(".")[0]
 
 

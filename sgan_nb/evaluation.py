@@ -118,7 +118,7 @@ def plot_confused(
                           rotation=0, ha="right", va="center", fontsize=7)
     return figure
 
-# %% ../nbs/06_evaluation.ipynb #89ec3854
+# %% ../nbs/06_evaluation.ipynb #37af5d8f
 NOT_DRAWN = "epoch", "step", "seconds" # Columns of a history that are no curves
 
 @plot_style()
@@ -138,7 +138,7 @@ def plot_curves(
             axes.plot(*points, line, marker=".", color=color, label=shown)
         axes.set(xlabel="step", ylabel="accuracy (%)")
         if not panel[0].endswith("accuracy"): axes.set(ylabel="loss (epoch mean)", yscale="log")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(3, len(curves)), frameon=False)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(2, len(curves)), frameon=False)
     return figure
 
 # %% ../nbs/06_evaluation.ipynb #4ba42cda

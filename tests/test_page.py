@@ -152,6 +152,7 @@ def test_new_images_on_request(visit):
     page.click("#more")
     page.wait_for_load_state("networkidle")
     assert page.get_attribute("#sheet", "src") != first
+    page.wait_for_function("document.querySelector('#sheet').complete")
     assert page.eval_on_selector("#sheet", "image => [image.complete, image.naturalWidth]") == [True, 302]
 
 

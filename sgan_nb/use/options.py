@@ -49,7 +49,7 @@ def _fail(message:str, code:int) -> int:
     print(message, file=sys.stderr)
     return code
 
-# %% ../../nbs/use/options.ipynb #c51b5061
+# %% ../../nbs/use/options.ipynb #9d948e17
 def described_names() -> dict[str, dict[str, str]]: # Option -> name -> one line
     "Every name that an option of `sgan_train` takes, with what it stands for."
     from sgan_nb.data import DATASETS
@@ -74,7 +74,7 @@ def described_names() -> dict[str, dict[str, str]]: # Option -> name -> one line
 
 def _line(value:Any) -> str:
     "First line of what a function or class says of itself, with the settings that a partial one fixes."
-    if not isinstance(value, partial): return getdoc(value).splitlines()[0]
+    if not isinstance(value, partial): return (getdoc(value) or "without description").splitlines()[0]
     return f"{_line(value.func)} ({', '.join(f'{name}={given}' for name, given in value.keywords.items())})"
 
 def _archive(source:Any) -> str:
@@ -83,7 +83,9 @@ def _archive(source:Any) -> str:
 
 def _said_by(loss:Callable) -> Callable:
     "The function that documents a term's loss: itself, or the loss that a lambda calls."
-    return loss if getdoc(loss) else next(loss.__globals__[n] for n in loss.__code__.co_names if n.endswith("_loss"))
+    if getdoc(loss): return loss
+    called = (loss.__globals__.get(name) for name in loss.__code__.co_names)
+    return next((function for function in called if callable(function) and getdoc(function)), loss)
 
 # %% ../../nbs/use/options.ipynb #64eac504
 class _PrintNames(Action):

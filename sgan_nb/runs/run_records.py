@@ -11,12 +11,13 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 import torch
+from ..basics.atomic_files import write_atomically
 from ..baseline import evaluate
 from ..data import image_grid
 from ..discriminator import fake_threshold
 from ..generator import sample_latent
 from .checkpoints import is_finished, load_checkpoint, network_weights, save_checkpoint
-from .run_folder import save_json, save_tensors, write_atomically
+from .run_folder import save_json, save_tensors
 from .run_state import TrainState
 
 # %% ../../nbs/runs/run_records.ipynb #281f0959

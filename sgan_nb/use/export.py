@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 import torch
 from torch import Tensor
+from ..basics.atomic_files import write_atomically
 from ..basics.names import check_name
 from ..data import ImageData, normalize
 from ..generator import sample_latent
-from ..runs.run_folder import write_atomically
 from ..runs.trained_model import TrainedModel, load_run
 from .formats import export_program, exported_networks, load_onnx, load_program, load_safetensors
 from .formats import onnx_bytes, program_bytes, safetensors_bytes, stored_networks

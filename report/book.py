@@ -19,7 +19,8 @@ TABLE = "## The notebooks"
 SPINE = ["00_data", "01_baseline", "02_discriminator", "03_generator", "04_losses", "05_training", "06_evaluation"]
 WINGS = {
     "basics": ("what every part may use", ["names", "atomic_files", "plot_style", "random_numbers"]),
-    "sources": ("where pictures come from", ["archives", "packaged_sets", "picture_files", "label_files", "own_pictures"]),
+    "sources": ("where pictures come from", ["archives", "packaged_sets", "picture_files", "label_files", "folder_layout",
+                                              "decoded_pictures", "own_pictures", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
         "term_weights", "settings", "networks", "augmentation", "consistency", "complement", "label_propagation",
         "choosing_labels", "terms", "methods"]),

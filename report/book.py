@@ -25,7 +25,7 @@ WINGS = {
         "term_weights", "settings", "networks", "augmentation", "consistency", "complement", "label_propagation",
         "choosing_labels", "terms", "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
-        "devices", "data_parallel", "run_folder", "run_state", "step_losses", "checkpoints", "run_records",
+        "devices", "data_parallel", "run_folder", "run_data", "run_state", "step_losses", "checkpoints", "run_records",
         "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
         "run_figures", "benchmark", "results_table", "calibration", "decision_boundary"]),

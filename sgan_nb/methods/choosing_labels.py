@@ -6,6 +6,7 @@
 __all__ = ['choose_representative', 'read_indices', 'choose_labels']
 
 # %% ../../nbs/methods/choosing_labels.ipynb #9d5dc0b3
+from dataclasses import replace
 from pathlib import Path
 import torch
 from torch import Tensor
@@ -33,47 +34,68 @@ def choose_representative(
 
 # %% ../../nbs/methods/choosing_labels.ipynb #3dbe9db0
 def read_indices(
-    file:Path, # Text file, one index per line; empty lines are ignored
+    file:Path, # Text file, one index per line, or one file name of own pictures; empty lines are ignored
     n_images:int, # Size of the training set
+    names:tuple[str, ...]=(), # File names of own pictures, in the order of the training set
 ) -> Tensor: # Indices, int64, in the order of the file
     "Indices from a file; `ValueError` naming the line that is no valid index, `FileNotFoundError` if there is no file."
     if not Path(file).is_file():
-        raise FileNotFoundError(f"no label list {file}: one index into the training set per line")
-    indices = []
-    for number, line in enumerate(Path(file).read_text().splitlines(), 1):
-        if not line.strip(): continue
-        if not line.strip().isdecimal() or not int(line) < n_images:
-            raise ValueError(f"{file}, line {number}: expected an index below {n_images}, got {line.strip()[:20]!r}")
-        indices.append(int(line))
+        raise FileNotFoundError(f"no label list {file}: one index into the training set, or one file name, per line")
+    indices, numbers = [], {name: i for i, name in enumerate(names)}
+    for number, line in enumerate(map(str.strip, Path(file).read_text().splitlines()), 1):
+        if not line: continue
+        index = numbers.get(line, int(line) if line.isdecimal() else n_images)
+        if index >= n_images:
+            raise ValueError(f"{file}, line {number}: expected an index below {n_images}{' or a file name' * bool(names)}"
+                             f", got {line[:40]!r}")
+        indices.append(index)
     if len(set(indices)) < max(1, len(indices)): raise ValueError(f"{file} is empty or names an image twice")
     return torch.tensor(indices)
 
 # %% ../../nbs/methods/choosing_labels.ipynb #92e25b42
 def _split_around(labeled:Tensor, targets:Tensor, draw:int, n_validation:int, labeled_in_unlabeled:bool) -> Split:
-    "Split with the given labeled images; the validation images are chosen from all others."
+    "Split with the given labeled images; the validation images are chosen from all others with a known class."
     is_other = torch.ones(len(targets), dtype=torch.bool, device=targets.device).index_fill(0, labeled, False)
     others = is_other.nonzero().flatten()
     if not len(others): raise ValueError(f"all {len(targets)} images are labeled: none is left")
-    rest = split_labels(targets[others], n_validation, draw)
+    rest = split_labels(targets[others], n_validation, draw) if n_validation else \
+        Split(others[:0], torch.arange(len(others), device=others.device), others[:0])
     unlabeled = others[rest.unlabeled]
     if labeled_in_unlabeled: unlabeled = torch.cat([unlabeled, labeled]).sort().values
     return Split(labeled, unlabeled, others[rest.labeled])
 
+def _named_labels(data:ImageData, strategy:str, n_labels:int, draw:int, known:Tensor) -> Tensor:
+    "The images that a strategy other than random has labeled, among those whose class is known."
+    kind, _, path = strategy.partition(":")
+    if strategy == "representative":
+        return known[choose_representative(data.train_images[known], n_labels or len(known), draw).to(known.device)]
+    if kind != "file": raise unknown_name("strategy", strategy, ["random", "representative", "file:PATH"])
+    labeled = read_indices(Path(path), len(data.train_targets), data.origin.train if data.origin else ()).to(known.device)
+    if n_labels and len(labeled) != n_labels:
+        raise ValueError(f"{path} names {len(labeled)} images, n_labels is {n_labels}: they must agree")
+    unknown = labeled[~torch.isin(labeled, known)].tolist()
+    if unknown:
+        first = data.origin.train[unknown[0]] if data.origin else unknown[0]
+        raise ValueError(f"{path} names {len(unknown)} images that have no label, or are for validation: {first}")
+    return labeled
+
 def choose_labels(
     data:ImageData, # Set whose training images are split
     strategy:str, # random (class-balanced), representative, or file:PATH
-    n_labels:int, # Labeled images; for file:PATH the number in the file
+    n_labels:int, # Labeled images; for file:PATH the number in the file; 0: all whose class is known, or that it names
     draw:int, # Seed of the choice
     n_validation:int=0, # Validation images, class-balanced
     labeled_in_unlabeled:bool=False, # Whether the labeled images also count as unlabeled
 ) -> Split: # On the device of the data
     "Split of the training images by a named strategy; `ValueError` if it is unknown or the file does not fit."
-    targets = data.train_targets
-    if strategy == "random": return split_labels(targets, n_labels, draw, n_validation, labeled_in_unlabeled)
-    kind, _, path = strategy.partition(":")
-    if strategy == "representative": labeled = choose_representative(data.train_images, n_labels, draw)
-    elif kind == "file": labeled = read_indices(Path(path), len(targets))
-    else: raise unknown_name("strategy", strategy, ["random", "representative", "file:PATH"])
-    if len(labeled) != n_labels:
-        raise ValueError(f"{path} names {len(labeled)} images, n_labels is {n_labels}: they must agree")
-    return _split_around(labeled.to(targets.device), targets, draw, n_validation, labeled_in_unlabeled)
+    if n_validation and len(data.validation):
+        raise ValueError(f"{data.name} has {len(data.validation)} validation images of its own: n_validation must be 0")
+    targets = data.train_targets.index_fill(0, data.validation, -1) # validation images are not to be chosen
+    if strategy == "random":
+        split = split_labels(targets, n_labels or None, draw, n_validation, labeled_in_unlabeled, data.classes)
+    else:
+        labeled = _named_labels(data, strategy, n_labels, draw, (targets >= 0).nonzero().flatten())
+        split = _split_around(labeled, targets, draw, n_validation, labeled_in_unlabeled)
+    if not len(data.validation): return split
+    return replace(split, unlabeled=split.unlabeled[~torch.isin(split.unlabeled, data.validation)],
+                   validation=data.validation)

@@ -16,12 +16,14 @@ class TrainConfig:
     method:str = "custom" # Name printed on the results
     # Labels
     data:str = "auto" # Data set, or folder:PATH for own pictures
-    n_labels:int = 100 # Labeled images, the same number per class
+    n_labels:int = 100 # Labeled images, the same number per class; 0: all that have a label
     draw:int = 0 # Seed of the choice of labeled images, separate from that of the networks
     strategy:str = "random" # Choice of the labeled images: random (class-balanced), representative or file:PATH
     n_validation:int = 0 # Validation images, the same number per class: extra labels, declared as such
     labeled_in_unlabeled:bool = False # Whether the labeled images also count as unlabeled ones
     image_size:int = 0 # Side in pixels to which images are resized; 0 keeps the data set's own
+    skip_broken:bool = False # Whether own pictures that cannot be read are left out instead of refused
+    test_share:float = 0.0 # Share of the labels of own data held out for testing; 0: only what lies in test/
     # Networks
     discriminator:str = "strided" # Name of the discriminator
     generator:str = "conv-small" # Name of the generator; none trains without a GAN
@@ -91,11 +93,11 @@ def _canonical(weights:dict[str, Weight]) -> str:
 # %% ../../nbs/methods/settings.ipynb #7382d1db
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
-    (1, _INF, ("n_labels", "latent_size", "epochs", "batch_size", "labeled_batch_size")),
-    (0, _INF, ("draw", "seed", "n_validation", "image_size", "temperature", "weight_decay", "augmentation_strength",
+    (1, _INF, ("latent_size", "epochs", "batch_size", "labeled_batch_size")),
+    (0, _INF, ("n_labels", "draw", "seed", "n_validation", "image_size", "temperature", "weight_decay", "augmentation_strength",
                "input_noise", "hidden_noise", "gradient_clip", "epoch_steps", "patience")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
-    (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence")),
+    (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence", "test_share")),
     (0, 1.001, ("decay_start", "propagation_start"))]
 
 def _check_ranges(config:TrainConfig) -> None:
@@ -116,8 +118,6 @@ def _check_together(config:TrainConfig) -> None:
         raise ValueError(f"terms need supervised, got {config.terms!r}: nothing else reads a label")
     if "consistency" in config.weights and config.augmentation == "none":
         raise ValueError("consistency needs an augmentation: without one there is nothing to be consistent with")
-    if config.select == "validation" and not config.n_validation:
-        raise ValueError("select = validation needs n_validation > 0")
     if config.patience and config.select == "last":
         raise ValueError("patience needs select = validation (or test): there is no accuracy to watch")
 

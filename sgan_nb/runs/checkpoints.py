@@ -67,8 +67,8 @@ def selection_accuracies(
 ) -> dict[str, float]: # validation_accuracy, test_accuracy, in percent, as far as asked for
     "Accuracies of the averaged weights that this configuration asks for during training."
     c, data, rows, model = state.config, state.data, {}, state.average.module
-    if c.n_validation:
-        chosen = state.split.validation
+    chosen = state.split.validation
+    if len(chosen):
         found = evaluate(model, data.train_images[chosen], data.train_targets[chosen], data.n_classes)
         rows["validation_accuracy"] = found["accuracy"]
     if c.test_curve or c.select == "test":

@@ -10,14 +10,17 @@ import csv
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+import numpy as np
 import torch
+from torch import Tensor, nn
 from ..basics.atomic_files import write_atomically
-from ..baseline import evaluate
-from ..data import image_grid
+from ..baseline import accuracy, predict
+from ..data import ImageData, image_grid
 from ..discriminator import fake_threshold
 from ..generator import sample_latent
 from .checkpoints import is_finished, load_checkpoint, network_weights, save_checkpoint
-from .run_folder import save_json, save_tensors
+from .run_data import file_record
+from .run_folder import save_array, save_json, save_tensors
 from .run_state import TrainState
 
 # %% ../../nbs/runs/run_records.ipynb #281f0959
@@ -34,6 +37,7 @@ def open_run(
     save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape),
                                            classes=list(d.classes)))
     save_json(folder / "environment.json", state.environment)
+    if d.origin: save_json(folder / "files.json", file_record(d, state.split))
 
 # %% ../../nbs/runs/run_records.ipynb #6a32fe7e
 def record_epoch(
@@ -97,15 +101,25 @@ def write_results(
     weights = state.best["weights"] if state.best else network_weights(state)
     model.load_state_dict(weights["discriminator"])
     if state.generator is not None: state.generator.load_state_dict(weights["generator"])
-    tested = evaluate(model, data.test_images, data.test_targets, data.n_classes) if len(data.test_images) else {}
+    tested, predicted = _tested(model, data)
     limit = None if state.generator is None else fake_threshold(model, data.train_images, data.n_classes)
     state.results = dict(
-        method=c.method, data=data.name, n_labels=c.n_labels,
+        method=c.method, data=data.name, n_labels=len(state.split.labeled),
         n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
-        n_validation=c.n_validation, strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
+        n_validation=len(state.split.validation), strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
         **tested, fake_threshold=limit,
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
         labeled=state.split.labeled.tolist(), environment=state.environment)
+    if data.origin: state.results["found"] = data.origin.found
     if folder is None: return
     for name, tensors in weights.items(): save_tensors(folder / f"best_{name}_{c.method}.pt", tensors)
+    if predicted is not None: save_array(folder / "test_predictions.npy", predicted)
     save_json(folder / "results.json", state.results)
+
+def _tested(model:nn.Module, data:ImageData) -> tuple[dict, np.ndarray|None]:
+    "Accuracy, errors and number of test images, and the class of each; nothing without a test set."
+    if not len(data.test_images): return {}, None
+    logits = predict(model, data.test_images).logits
+    percent, n = accuracy(logits, data.test_targets, data.n_classes), len(logits)
+    predicted = logits[:, :data.n_classes].argmax(1).cpu().numpy().astype(np.min_scalar_type(data.n_classes - 1))
+    return dict(accuracy=percent, errors=round(n * (1 - percent / 100)), n=n), predicted

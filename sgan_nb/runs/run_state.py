@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from ..data import ImageData, Split, load_data, normalize
+from ..data import ImageData, Split, normalize
 from ..methods.choosing_labels import choose_labels
 from ..methods.complement import Density, fit_density
 from ..methods.label_propagation import Propagated
@@ -19,6 +19,7 @@ from ..methods.networks import build_networks, initialize_from_data
 from ..methods.settings import TrainConfig
 from ..methods.terms import TERMS, check_names
 from .data_parallel import Processes, join_processes, prepare_processes
+from .run_data import check_split, data_of
 from .devices import environment, use_bfloat16, use_device, use_tf32
 
 # %% ../../nbs/runs/run_state.ipynb #25d509e6
@@ -113,7 +114,7 @@ def new_run(
     check_names(config)
     processes, device = processes or join_processes(config.device), use_device(config.device)
     use_tf32(config.precision, device)
-    data = (data or load_data(config.data, image_size=config.image_size)).to(device)
+    data = (data or data_of(config)).to(device)
     split = _split_on(device, data, config, split)
     torch.manual_seed(config.seed)
     discriminator, generator = _networks_on(device, config, data, split)
@@ -123,7 +124,11 @@ def new_run(
     return TrainState(config, data, split, discriminator, average, generator, heads,
                       make_optimizers(config, discriminator, heads, generator),
                       torch.Generator(device).manual_seed(config.seed), _density(data, config, split), processes,
-                      environment(device, processes.count))
+                      environment(device, processes.count) | dict(precision=_precision(config, device, data)))
+
+def _precision(config:TrainConfig, device:torch.device, data:ImageData) -> str:
+    "The arithmetic that the settings come to on this machine."
+    return "bfloat16" if use_bfloat16(config.precision, device, data.train_images.shape) else "float32"
 
 def _start_together(processes:Processes, config:TrainConfig, split:Split, networks:list) -> None:
     "Let several processes begin with the same split and weights."
@@ -135,6 +140,7 @@ def _split_on(device:torch.device, data:ImageData, config:TrainConfig, split:Spl
     "The given split, or one chosen as the settings say, on the training device."
     split = split or choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation,
                                    config.labeled_in_unlabeled)
+    check_split(config, data, split)
     return Split(*(indices.to(device) for indices in (split.labeled, split.unlabeled, split.validation)))
 
 def _density(data:ImageData, config:TrainConfig, split:Split) -> Density|None:

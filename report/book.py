@@ -22,13 +22,13 @@ WINGS = {
     "sources": ("where pictures come from", ["archives", "packaged_sets", "picture_files", "label_files", "folder_layout",
                                               "decoded_pictures", "own_pictures", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
-        "term_weights", "settings", "networks", "augmentation", "consistency", "complement", "label_propagation",
+        "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement", "label_propagation",
         "choosing_labels", "terms", "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
         "devices", "data_parallel", "run_folder", "run_data", "run_state", "step_losses", "checkpoints", "run_records",
         "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
-        "run_figures", "benchmark", "results_table", "calibration", "decision_boundary"]),
+        "run_figures", "cross_validation", "benchmark", "results_table", "calibration", "decision_boundary"]),
     "speed": ("what a step costs", [
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "time_to_accuracy"]),
     "use": ("what to do with a trained classifier", [

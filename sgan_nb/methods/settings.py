@@ -7,6 +7,7 @@ __all__ = ['RANGES', 'TrainConfig', 'config_from_record', 'changed_settings']
 
 # %% ../../nbs/methods/settings.ipynb #dcdaa9d3
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from .term_weights import Weight, term_weights
 
 # %% ../../nbs/methods/settings.ipynb #22d3ff83
@@ -70,7 +71,7 @@ class TrainConfig:
         _check_ranges(self)
         _check_together(self)
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, Weight]: # By name of the term
         return term_weights(self.terms)
 

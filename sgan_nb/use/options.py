@@ -11,7 +11,7 @@ import warnings
 from argparse import Action, ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial, wraps
 from inspect import getdoc
 from pathlib import Path
@@ -20,7 +20,6 @@ from fastcore.docments import docments
 from ..basics.names import check_name
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from ..methods.term_weights import term_weights
 
 # %% ../../nbs/use/options.ipynb #b0de86df
 def command(
@@ -137,10 +136,8 @@ def chosen_config(
 ) -> TrainConfig: # `ValueError` for an unknown method or settings that contradict each other
     "The settings of a method, changed as the options say."
     check_name(options.method, METHODS, "method")
-    method, given = METHODS[options.method], given_settings(options)
-    # all changes at once: one may be valid only together with another
-    weights = method.weights | term_weights(given.pop("terms", ""))
-    return replace(method, **given, terms=" ".join(f"{name}={weight}" for name, weight in weights.items()))
+    changes = {"terms": ""} | given_settings(options)
+    return METHODS[options.method].with_terms(changes.pop("terms"), **changes)
 
 # %% ../../nbs/use/options.ipynb #d3a08357
 def print_files(

@@ -949,7 +949,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'sgan_nb/use/options.py'),
                                      'sgan_nb.use.options._fail': ('use/options.html#_fail', 'sgan_nb/use/options.py'),
                                      'sgan_nb.use.options._line': ('use/options.html#_line', 'sgan_nb/use/options.py'),
-                                     'sgan_nb.use.options._said_by': ('use/options.html#_said_by', 'sgan_nb/use/options.py'),
                                      'sgan_nb.use.options.add_names': ('use/options.html#add_names', 'sgan_nb/use/options.py'),
                                      'sgan_nb.use.options.add_settings': ('use/options.html#add_settings', 'sgan_nb/use/options.py'),
                                      'sgan_nb.use.options.chosen_config': ('use/options.html#chosen_config', 'sgan_nb/use/options.py'),

@@ -65,7 +65,7 @@ def described_names() -> dict[str, dict[str, str]]: # Option -> name -> one line
         "--data": {"folder:PATH" if name == "folder" else name: text for name, text in sets.items()},
         "--discriminator": {name: _line(make) for name, make in DISCRIMINATORS.items()},
         "--generator": {name: _line(make) for name, make in GENERATORS.items()} | {"none": "No generator: not a GAN."},
-        "--terms": {name: f"{_line(_said_by(term.loss))} ({term.of})" for name, term in TERMS.items()},
+        "--terms": {name: f"{term.about} ({term.of})" for name, term in TERMS.items()},
         "--augmentation": {name: _line(view) for name, view in AUGMENTATIONS.items()},
         "--annealing": {name: f"Threshold from 1 / K to 1: parts {parts} at begin, middle, end of the budget."
                         for name, parts in curves.items()},
@@ -79,12 +79,6 @@ def _line(value:Any) -> str:
 def _archive(source:Any) -> str:
     "A stored data set in one line."
     return f"{source.dataset.__name__} of torchvision, {len(source.classes)} classes; downloaded if it is missing."
-
-def _said_by(loss:Callable) -> Callable:
-    "The function that documents a term's loss: itself, or the loss that a lambda calls."
-    if getdoc(loss): return loss
-    called = (loss.__globals__.get(name) for name in loss.__code__.co_names)
-    return next((function for function in called if callable(function) and getdoc(function)), loss)
 
 # %% ../../nbs/use/options.ipynb #64eac504
 class _PrintNames(Action):

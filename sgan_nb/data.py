@@ -50,7 +50,7 @@ class ImageData:
             if images.ndim != 4 or images.dtype not in (torch.uint8, torch.float32):
                 raise ValueError(f"{self.name}: expected images (N, C, H, W), uint8 or float32, "
                                  f"got {tuple(images.shape)} {images.dtype}")
-            if images.is_floating_point() and not (images.abs() <= 1).all():
+            if images.is_floating_point() and images.numel() and not (-1 <= images.min() and images.max() <= 1):
                 raise ValueError(f"{self.name}: float images must lie in [-1, 1], "
                                  f"got {images.min():g} to {images.max():g}")
             if targets.dtype != torch.int64 or targets.shape != images.shape[:1]:

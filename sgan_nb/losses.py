@@ -106,6 +106,7 @@ class Term:
     of:str # The network that it trains: discriminator or generator
     needs:tuple[str, ...] # Kinds of images it reads
     loss:Callable[[StepOutputs], Tensor] # Scalar
+    about:str # One line with its source, as `sgan_train --names` prints it
     head:Callable[[int, int], nn.Module]|None = None # Makes a module on the features, from (n_features, K)
 
     def __post_init__(self):

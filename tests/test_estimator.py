@@ -8,11 +8,16 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, make_blobs
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
 
 from sgan_nb.use import estimator as module
@@ -165,6 +170,110 @@ def test_classes_of_any_kind(classes, blobs):
         assert model.score(X, partly) == (model.predict(X) == names[y])[labeled].mean()
 
 
+def missing(known, how):
+    "Labels with missing ones in each way that data arrive with."
+    pandas = pytest.importorskip("pandas")
+    names = {"string": "abcd", "strings": "abcd", "string list": "abcd"}.get(how, range(4))
+    if how == "float": return np.where(known < 0, np.nan, known)
+    mark = {"None": None, "NA": pandas.NA, "Int64": pandas.NA}.get(how, np.nan if how != "strings" else None)
+    labels = [mark if k < 0 else names[k] for k in known]
+    if how == "string list": return labels
+    if how in ("Int64", "string", "category"): return pandas.Series(labels, dtype=how)
+    return np.array(labels, dtype=object)
+
+
+@pytest.mark.parametrize("how", ["float", "None", "NaN", "NA", "Int64", "string", "category", "strings", "string list"])
+def test_every_mark_of_a_missing_label(how, blobs):
+    X, y, known = blobs
+    expected, labels = clone(TINY).fit(X, known), missing(known, how)
+    model = clone(TINY).fit(X, labels)
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    assert model.classes_.tolist() == (["a", "b", "c", "d"] if "string" in how else [0, 1, 2, 3])
+    assert model.score(X, labels) == expected.score(X, known)
+
+
+@pytest.mark.parametrize("labels", [["nan", "a"], ["None", "a"], ["", "a"], [False, True]])
+def test_labels_that_only_look_missing_are_classes(labels, blobs):
+    X, y, _ = blobs
+    model = clone(TINY).fit(X, np.array(labels, dtype=object)[y % 2])
+    assert model.classes_.tolist() == sorted(labels)
+    assert (model.predict_proba(X) == clone(TINY).fit(X, (y + (labels[0] > labels[1])) % 2).predict_proba(X)).all()
+
+
+def wrappers():
+    "Everything in scikit-learn that numbers the classes anew for what is inside."
+    inner = SGANClassifier(max_iter=60, random_state=0)
+    return [BaggingClassifier(inner, 2, random_state=0), OneVsRestClassifier(inner), OneVsOneClassifier(inner),
+            OutputCodeClassifier(inner, random_state=0), VotingClassifier([("gan", inner)], voting="soft"),
+            StackingClassifier([("gan", inner)], LogisticRegression(), cv=2)]
+
+
+@pytest.mark.parametrize("wrapper", [*wrappers(), CalibratedClassifierCV(SGANClassifier(max_iter=60), cv=2)],
+                         ids=lambda wrapper: type(wrapper).__name__)
+def test_wrappers_refuse_missing_labels_that_are_not_numbers(wrapper, blobs):
+    X, y, known = blobs
+    with pytest.raises(ValueError, match="contains NaN"):
+        clone(wrapper).fit(X, missing(known, "float"))
+    for how in "None", "strings":
+        with pytest.raises((ValueError, TypeError), match="Unknown label type|NoneType"):
+            clone(wrapper).fit(X, missing(known, how))
+    assert clone(wrapper).fit(X, y).score(X, y) > 0.6 # without missing labels they work
+
+
+@pytest.mark.parametrize("wrapper", wrappers(), ids=lambda wrapper: type(wrapper).__name__)
+def test_wrappers_make_a_class_of_minus_one_as_the_docstring_says(wrapper, blobs):
+    X, y, known = blobs
+    fitted = clone(wrapper).fit(X, known)
+    assert fitted.classes_.tolist() == [-1, 0, 1, 2, 3]
+    assert fitted.score(X, y) < 0.5 < (fitted.predict(X) == -1).mean()
+    assert type(wrapper).__name__ in SGANClassifier.__doc__
+
+
+def test_calibration_keeps_minus_one_unlabeled_and_lists_it_as_a_class(blobs):
+    X, y, known = blobs
+    fitted = CalibratedClassifierCV(SGANClassifier(max_iter=60, random_state=0), cv=3).fit(X, known)
+    assert fitted.classes_.tolist() == [-1, 0, 1, 2, 3]
+    assert fitted.score(X, y) > 0.9
+    assert fitted.predict_proba(X).max() < 0.9 # unlabeled rows count against each class
+
+
+def test_self_training_and_search_take_minus_one_as_unlabeled(blobs):
+    X, y, known = blobs
+    inner = SGANClassifier(max_iter=60, random_state=0)
+    around = SelfTrainingClassifier(inner).fit(X, known)
+    assert around.classes_.tolist() == [0, 1, 2, 3] and around.score(X, y) > 0.6
+    search = GridSearchCV(make_pipeline(StandardScaler(), inner), {"sganclassifier__learning_rate": [3e-3]}, cv=2)
+    assert search.fit(X, known).score(X, y) > 0.8
+
+
+def test_far_rows_are_named_by_number(fitted, digits):
+    with pytest.warns(UserWarning, match="396 of 397 rows have values farther outside") as heard:
+        fitted.predict(np.concatenate([digits[3][:1], 255 * digits[3][1:]]))
+    assert heard[0].filename == __file__
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "transform", "fake_score"])
+def test_every_answer_warns_of_far_rows_and_of_no_others(method, fitted, digits, recwarn):
+    getattr(fitted, method)(digits[3] * 1.9) # to 30.4: outside, and less than 16 beyond 16
+    assert not recwarn.list
+    getattr(fitted, method)(digits[3] * 2.1)
+    assert len(recwarn.list) == 1
+
+
+def test_threads_are_those_asked_for_and_are_put_back(blobs, monkeypatch):
+    X, _, known = blobs
+    train, seen, before = module.train, [], torch.get_num_threads()
+
+    def look(*args, **options):
+        seen.append(torch.get_num_threads())
+        return train(*args, **options)
+
+    monkeypatch.setattr(module, "train", look)
+    for n_jobs in None, 2:
+        clone(TINY).set_params(n_jobs=n_jobs).fit(X, known)
+    assert seen == [1, 2] and torch.get_num_threads() == before
+
+
 def test_partly_labeled_rows_cross_validate(blobs):
     X, y, known = blobs
     pipeline = make_pipeline(StandardScaler(), SGANClassifier(max_iter=60, random_state=0))
@@ -247,6 +356,10 @@ def test_names_of_features(blobs):
     (dict(method="uda"), ValueError, "needs an augmentation"),
     (dict(max_iter=-1), ValueError, "max_iter must be at least 1, got -1"),
     (dict(learning_rate=0.0), ValueError, "learning_rate must be in"),
+    (dict(y=lambda y: np.where(y < 0, "nan", "a")), ValueError, "pass y with dtype=object"),
+    (dict(y=lambda y: np.full(len(y), np.nan)), ValueError, "y has no label"),
+    (dict(y=lambda y: np.where(y < 0, np.inf, y)), ValueError, "infinity"),
+    (dict(n_jobs=0), ValueError, "n_jobs == 0"),
     (dict(settings={"seed": 3}), ValueError, "unknown setting 'seed'"),
     (dict(device="cuda:77"), ValueError, "is not available here"),
 ])

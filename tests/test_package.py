@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from configparser import ConfigParser
+from dataclasses import asdict
 from graphlib import TopologicalSorter
 from importlib import metadata
 
@@ -186,7 +187,7 @@ def test_record_is_read(path):
     config = config_from_record(saved)
     assert isinstance(config, TrainConfig)
     assert (config.method, config.data, config.draw) == (saved["method"], saved["data"], saved["draw"])
-    assert config_from_record(vars(config)) == config
+    assert config_from_record(asdict(config)) == config
 
 
 # The reading order

@@ -9,7 +9,6 @@ __all__ = ['benchmark_cells', 'read_result', 'cell_folder', 'check_same_settings
 # %% ../../nbs/measuring/benchmark.ipynb #2a501f8d
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,7 +37,7 @@ def benchmark_cells(
 ) -> list[TrainConfig]: # One per cell
     "All combinations; `ValueError` naming the nearest method when one is unknown."
     for method in methods: check_name(method, METHODS, "method")
-    return [replace(METHODS[m].with_terms(terms), data=d, n_labels=n, draw=draw, seed=seed, **settings)
+    return [METHODS[m].with_terms(terms, data=d, n_labels=n, draw=draw, seed=seed, **settings)
             for d in data for n in n_labels for draw in draws for seed in seeds for m in methods]
 
 # %% ../../nbs/measuring/benchmark.ipynb #627cbdb0

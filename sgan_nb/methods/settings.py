@@ -7,6 +7,8 @@ __all__ = ['RANGES', 'TrainConfig', 'config_from_record', 'changed_settings']
 
 # %% ../../nbs/methods/settings.ipynb #dcdaa9d3
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
 from .term_weights import Weight, term_weights
 
 # %% ../../nbs/methods/settings.ipynb #22d3ff83
@@ -72,7 +74,7 @@ class TrainConfig:
         _check_ranges(self)
         _check_together(self)
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, Weight]: # By name of the term
         return term_weights(self.terms)
 
@@ -82,9 +84,10 @@ class TrainConfig:
 
     def with_terms(self,
         changes:str, # As for `term_weights`; a weight of 0 takes a term out
+        **settings:Any, # Other fields that change with them
     ) -> "TrainConfig": # Others of the same kind
-        "The same settings with some terms added, weighted anew or taken out."
-        return replace(self, terms=_canonical(self.weights | term_weights(changes)))
+        "The same settings with some terms added, weighted anew or taken out, and other fields changed at once."
+        return replace(self, terms=_canonical(self.weights | term_weights(changes)), **settings)
 
 def _canonical(weights:dict[str, Weight]) -> str:
     "Text of weights, sorted by name, zeros left out: equal objectives are equal texts."

@@ -82,27 +82,38 @@ def rotation_loss(
 
 # %% ../../nbs/methods/terms.ipynb #12d06835
 TERMS:dict[str, Term] = {term.name: term for term in (
-    Term("supervised", "discriminator", ("labeled",), supervised_term),
-    Term("unsupervised", "discriminator", ("unlabeled", "generated"), unsupervised_term),
+    Term("supervised", "discriminator", ("labeled",), supervised_term,
+         "Cross-entropy of the labeled images, annealed if the settings say so (Xie et al. 2020, App. A)."),
+    Term("unsupervised", "discriminator", ("unlabeled", "generated"), unsupervised_term,
+         "Real-versus-fake loss, by K + 1 logits or by K (Salimans et al. 2016, Sec. 5)."),
     Term("entropy", "discriminator", ("unlabeled",),
-         lambda seen: entropy_loss(seen.logits("unlabeled"), seen.n_classes)),
+         lambda seen: entropy_loss(seen.logits("unlabeled"), seen.n_classes),
+         "Mean entropy of the class probabilities, given that the images are real (Dai et al. 2017, Eq. 6)."),
     Term("balance", "discriminator", ("unlabeled",),
-         lambda seen: balance_loss(seen.logits("unlabeled"), seen.n_classes)),
+         lambda seen: balance_loss(seen.logits("unlabeled"), seen.n_classes),
+         "Divergence of the mean class probabilities from equal ones (Springenberg 2016)."),
     Term("consistency", "discriminator", ("unlabeled", "original"), lambda seen: consistency_loss(
         seen.class_logits("original"), seen.class_logits("unlabeled"),
-        seen.settings.temperature, seen.settings.confidence)),
+        seen.settings.temperature, seen.settings.confidence),
+         "KL divergence of a view from the sharpened prediction (Xie et al. 2020, Sec. 2.3; Sohn et al. 2020, Eq. 4)."),
     Term("mutual-information", "discriminator", ("unlabeled", "second view"), lambda seen: -mutual_information(
-        seen.class_logits("unlabeled"), seen.class_logits("second view"))),
+        seen.class_logits("unlabeled"), seen.class_logits("second view")),
+         "Mutual information of the classes of two views, with its sign turned (Ji et al. 2019, Eq. 3)."),
     Term("rotation", "discriminator", ("quarter turns",), lambda seen: rotation_loss(
         seen.heads["rotation"](seen.features("quarter turns"))),
+         "Cross-entropy of the number of quarter turns (Gidaris et al. 2018, Eq. 3).",
          head=lambda n_features, n_classes: nn.Linear(n_features, 4)),
     Term("feature-matching", "generator", ("unlabeled", "generated"), lambda seen: feature_matching_loss(
-        seen.features("unlabeled"), seen.features("generated"))),
+        seen.features("unlabeled"), seen.features("generated")),
+         "Mean over features of the squared difference of batch means (Salimans et al. 2016, Sec. 3.1)."),
     Term("fooling", "generator", ("generated",), lambda seen: non_saturating_loss(
-        real_log_odds(seen.logits("generated"), seen.n_classes))),
-    Term("pull-away", "generator", ("generated",), lambda seen: pull_away_loss(seen.features("generated"))),
+        real_log_odds(seen.logits("generated"), seen.n_classes)),
+         "-E log p(real | generated), from the discriminator's log-odds (Goodfellow et al. 2014, Sec. 3)."),
+    Term("pull-away", "generator", ("generated",), lambda seen: pull_away_loss(seen.features("generated")),
+         "Mean squared cosine between the features of different images (Zhao et al. 2017, Sec. 2.4)."),
     Term("low-density", "generator", ("generated images",), lambda seen: low_density_loss(
-        seen.density(seen.generated), seen.density.threshold)),
+        seen.density(seen.generated), seen.density.threshold),
+         "E max(log p - log epsilon, 0) of a density of the unlabeled images (Dai et al. 2017, Eq. 4)."),
 )} # By name
 
 # %% ../../nbs/methods/terms.ipynb #0e14b4b5

@@ -102,7 +102,8 @@ def write_results(
     model.load_state_dict(weights["discriminator"])
     if state.generator is not None: state.generator.load_state_dict(weights["generator"])
     tested, predicted = _tested(model, data)
-    limit = None if state.generator is None else fake_threshold(model, data.train_images, data.n_classes)
+    has_limit = folder is not None and state.generator is not None
+    limit = fake_threshold(model, data.train_images, data.n_classes) if has_limit else None
     state.results = dict(
         method=c.method, data=data.name, n_labels=len(state.split.labeled),
         n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,

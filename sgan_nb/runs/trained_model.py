@@ -15,7 +15,7 @@ from ..discriminator import class_probabilities, fake_probability
 from ..generator import sample_latent
 from ..methods.networks import build_networks
 from ..methods.settings import TrainConfig
-from .run_folder import read_config, read_tensors
+from .run_folder import folder_of, read_config, read_tensors
 
 # %% ../../nbs/runs/trained_model.ipynb #f123bac5
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def load_run(
 ) -> TrainedModel: # Ready to predict
     "Load a finished run; `FileNotFoundError` or `ValueError` in one line when there is none."
     path = Path(path)
-    folder = path if path.is_dir() else path.parent
+    folder = folder_of(path)
     if not path.exists() or not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{path} is not a run: name a folder written by sgan_train (it holds config.json)")
     saved = read_config(folder)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, Field
 from ..data import image_grid
-from ..runs.run_folder import read_results
+from ..runs.run_folder import folder_of, read_results
 from ..runs.trained_model import TrainedModel, classify, load_run
 from ..sources.picture_files import open_picture
 from .picture_input import DARK_GROUND, picture_input
@@ -90,9 +90,9 @@ def load_service(
     if min(model.image_shape[1:]) < 4:
         raise ValueError(f"{settings.run} was trained on {model.data}, which are points: "
                          "only runs on pictures can be served")
-    folder = settings.run if settings.run.is_dir() else settings.run.parent
     image_grid(torch.zeros(1, *model.image_shape)) # imports torchvision now: the first caller should not wait for it
-    return Service(settings, model, read_results(folder), Worker(settings.threads, settings.queue, settings.seconds))
+    results = read_results(folder_of(settings.run))
+    return Service(settings, model, results, Worker(settings.threads, settings.queue, settings.seconds))
 
 # %% ../../nbs/use/answers.ipynb #28876012
 def data_sheet(

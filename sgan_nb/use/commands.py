@@ -70,8 +70,8 @@ def evaluate_command(
     _print_confusion(model, data)
     if options.figures:
         from sgan_nb.measuring.run_figures import write_figures
-        folder = options.run if options.run.is_dir() else options.run.parent
-        print("\n".join(["", *(f"  {f}" for f in write_figures(folder, data, options.figures))]))
+        from sgan_nb.runs.run_folder import folder_of
+        print("\n".join(["", *(f"  {f}" for f in write_figures(folder_of(options.run), data, options.figures))]))
 
 def _print_confusion(model:Any, data:Any) -> None:
     "Accuracy, confusions and measures of each class; `ValueError` if an `ImageData` does not fit a `TrainedModel`."
@@ -154,10 +154,11 @@ def export_command(
     parser.add_argument("--out", type=Path, help="folder to write to (default: export in the run folder); "
                         "an older export in it is replaced")
     options = parser.parse_args(arguments)
+    from sgan_nb.runs.run_folder import folder_of
     from sgan_nb.use.export import FORMATS, export_run
     rows = export_run(options.run, options.to or FORMATS, options.out)
     print(tabulate(rows, headers="keys"))
-    print_files(options.out or (options.run if options.run.is_dir() else options.run.parent) / "export")
+    print_files(options.out or folder_of(options.run) / "export")
 
 # %% ../../nbs/use/commands.ipynb #53bb67a5
 @command

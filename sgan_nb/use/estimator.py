@@ -22,11 +22,22 @@ from ..methods.networks import build_networks
 from ..methods.settings import TrainConfig
 from ..runs.trained_model import TrainedModel, draw_images
 from ..training import train
-from .estimator_setup import choose_config, encode_labels, is_unlabeled
+from .estimator_setup import (choose_config, compute_threads, encode_labels, is_unlabeled, warn_if_far,
+                                         with_none)
 
 # %% ../../nbs/use/estimator.ipynb #298b15a1
 class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
-    "Semi-supervised GAN for partly labeled rows: vectors (N, F), images (N, H, W) or (N, C, H, W)."
+    """Semi-supervised GAN for partly labeled rows: vectors (N, F), images (N, H, W) or (N, C, H, W).
+
+    -1, None, NaN and pandas.NA mean: no label. Wrappers that number the classes anew (BaggingClassifier,
+    StackingClassifier, VotingClassifier, OneVsRestClassifier, OneVsOneClassifier, OutputCodeClassifier) make -1 a
+    class, which cannot be seen from inside, and predict it for most rows; NaN and None they refuse: use those there.
+    CalibratedClassifierCV trains as it is meant, but lists -1 among its classes, and its probabilities are none.
+    SelfTrainingClassifier, Pipeline and searches take -1 as it is meant.
+
+    Predictions warn of rows far outside the range of the training rows: farther than that range is wide, for images the
+    range of all pixels, for vectors that of each feature.
+    """
     def __init__(self,
         method:str="sgan", # Key of METHODS: sgan, sgan-uda, uda, augmented (no GAN), ...
         *, max_iter:int|None=None, # Training steps; None: one per row, at least 200 and at most 6,000
@@ -37,23 +48,26 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         random_state:int|np.random.RandomState|None=None, # Seed of weights, batches and noise
         verbose:bool=False, # Show a progress bar
         device:str="auto", # Where to train: cpu, cuda or auto; predictions are made on the CPU
+        n_jobs:int|None=None, # Threads of the CPU; None: 1, or as in `joblib.parallel_config`; -1: all
     ):
         self.method, self.settings = method, settings
         self.max_iter, self.batch_size, self.learning_rate = max_iter, batch_size, learning_rate
-        self.augmentation, self.random_state, self.verbose, self.device = augmentation, random_state, verbose, device
+        self.augmentation, self.random_state, self.verbose = augmentation, random_state, verbose
+        self.device, self.n_jobs = device, n_jobs
 
     def fit(self,
         X:np.ndarray, # Rows of finite numbers, shape (N, F), (N, H, W) or (N, C, H, W)
-        y:np.ndarray, # Classes, numbers or strings, shape (N,); -1 or None: no label
+        y:np.ndarray, # Classes, numbers or strings, shape (N,); -1, None, NaN or pandas.NA: no label
     ) -> "SGANClassifier": # Itself
         "Train on all rows; `ValueError` in one line for input that cannot be learned from."
-        rows, y = self._check(X, y, reset=True, ensure_min_samples=2)
+        rows, y = self._check(X, with_none(y), reset=True, ensure_min_samples=2)
         self.classes_, targets, labeled = encode_labels(y)
         self.scaler_ = MinMaxScaler((-1, 1)).fit(self._columns(rows))
-        images = self._images(rows).float().clamp(-1, 1)
+        images = self._images(rows).float().clamp_(-1, 1)
         data = ImageData("X", images, targets, images[:0], targets[:0], tuple(map(str, self.classes_)))
         split = Split(labeled, unlabeled=torch.arange(len(rows)), validation=torch.arange(0))
-        state = train(self._config(len(rows), len(labeled)), data, progress=bool(self.verbose), split=split)
+        with compute_threads(self.n_jobs):
+            state = train(self._config(len(rows), len(labeled)), data, progress=bool(self.verbose), split=split)
         self.config_, self.n_iter_ = state.config, state.config.epoch_steps
         networks = {"discriminator": state.average.module, "generator": state.generator}
         self.weights_ = {name: {key: tensor.cpu() for key, tensor in network.state_dict().items()}
@@ -87,11 +101,11 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
 
     def score(self,
         X:np.ndarray, # Rows as `fit` got them
-        y:np.ndarray, # Their classes, shape (N,); rows with -1 or None are left out
+        y:np.ndarray, # Their classes, shape (N,); rows without a label are left out
         sample_weight:np.ndarray|None=None, # Weight of each row, shape (N,)
     ) -> float: # In [0, 1]
         "Accuracy on the rows that have a label: cross-validation works on partly labeled data."
-        y = column_or_1d(y)
+        y = column_or_1d(with_none(y))
         is_labeled = ~is_unlabeled(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)[is_labeled]
         return accuracy_score(np.array(y[is_labeled].tolist()), self.predict(X)[is_labeled], sample_weight=weight)
@@ -166,4 +180,6 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
     def _outputs(self, X:np.ndarray) -> ClassifierOutput:
         "Logits and features of the averaged discriminator."
         check_is_fitted(self)
-        return predict(self.model_.discriminator.double(), self._images(self._check(X, reset=False)).double())
+        images = self._images(self._check(X, reset=False)).double()
+        warn_if_far(images)
+        with compute_threads(self.n_jobs): return predict(self.model_.discriminator.double(), images)

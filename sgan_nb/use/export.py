@@ -16,6 +16,7 @@ from ..basics.atomic_files import write_atomically
 from ..basics.names import check_name
 from ..data import ImageData, normalize
 from ..generator import sample_latent
+from ..runs.run_folder import folder_of
 from ..runs.trained_model import TrainedModel, load_run
 from .formats import export_program, exported_networks, load_onnx, load_program, load_safetensors
 from .formats import onnx_bytes, program_bytes, safetensors_bytes, stored_networks
@@ -128,7 +129,7 @@ def export_run(
 ) -> list[dict]: # One per file: file, contents, largest difference from PyTorch
     "Write a run in other formats, with a model card; `ValueError` if a file does not do what the run does."
     _check_request(formats)
-    model, folder = load_run(run), Path(run) if Path(run).is_dir() else Path(run).parent
+    model, folder = load_run(run), folder_of(run)
     results, out = finished_results(folder), _open_export(Path(out or folder / "export"))
     data, facts, rows = stored_data(model, results), metadata(model, results), []
     if "safetensors" in formats: rows.append(_write_safetensors(out / "model.safetensors", model, facts))

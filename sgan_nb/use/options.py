@@ -11,7 +11,7 @@ import warnings
 from argparse import Action, ArgumentParser, BooleanOptionalAction, Namespace, SUPPRESS
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial, wraps
 from inspect import getdoc
 from pathlib import Path
@@ -20,7 +20,6 @@ from fastcore.docments import docments
 from ..basics.names import check_name
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from ..methods.term_weights import term_weights
 
 # %% ../../nbs/use/options.ipynb #b0de86df
 def command(
@@ -66,7 +65,7 @@ def described_names() -> dict[str, dict[str, str]]: # Option -> name -> one line
         "--data": {"folder:PATH" if name == "folder" else name: text for name, text in sets.items()},
         "--discriminator": {name: _line(make) for name, make in DISCRIMINATORS.items()},
         "--generator": {name: _line(make) for name, make in GENERATORS.items()} | {"none": "No generator: not a GAN."},
-        "--terms": {name: f"{_line(_said_by(term.loss))} ({term.of})" for name, term in TERMS.items()},
+        "--terms": {name: f"{term.about} ({term.of})" for name, term in TERMS.items()},
         "--augmentation": {name: _line(view) for name, view in AUGMENTATIONS.items()},
         "--annealing": {name: f"Threshold from 1 / K to 1: parts {parts} at begin, middle, end of the budget."
                         for name, parts in curves.items()},
@@ -80,12 +79,6 @@ def _line(value:Any) -> str:
 def _archive(source:Any) -> str:
     "A stored data set in one line."
     return f"{source.dataset.__name__} of torchvision, {len(source.classes)} classes; downloaded if it is missing."
-
-def _said_by(loss:Callable) -> Callable:
-    "The function that documents a term's loss: itself, or the loss that a lambda calls."
-    if getdoc(loss): return loss
-    called = (loss.__globals__.get(name) for name in loss.__code__.co_names)
-    return next((function for function in called if callable(function) and getdoc(function)), loss)
 
 # %% ../../nbs/use/options.ipynb #64eac504
 class _PrintNames(Action):
@@ -137,10 +130,8 @@ def chosen_config(
 ) -> TrainConfig: # `ValueError` for an unknown method or settings that contradict each other
     "The settings of a method, changed as the options say."
     check_name(options.method, METHODS, "method")
-    method, given = METHODS[options.method], given_settings(options)
-    # all changes at once: one may be valid only together with another
-    weights = method.weights | term_weights(given.pop("terms", ""))
-    return replace(method, **given, terms=" ".join(f"{name}={weight}" for name, weight in weights.items()))
+    changes = {"terms": ""} | given_settings(options)
+    return METHODS[options.method].with_terms(changes.pop("terms"), **changes)
 
 # %% ../../nbs/use/options.ipynb #d3a08357
 def print_files(

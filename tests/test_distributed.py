@@ -14,7 +14,7 @@ from sgan_nb.runs.run_folder import read_tensors
 
 SCRIPT = str(Path(__file__).with_name("shared_training.py"))
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-TRAIN = "import sys; from sgan_nb.use.commands import train_command; sys.exit(train_command())"
+TRAIN = "import sys; from sgan_nb.use.train_command import train_command; sys.exit(train_command())"
 WHOLE = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures",
          "--epochs", "40", "--epoch-steps", "4"]
 

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ["matplotlib", "seaborn", "sklearn", "scipy", "uvicorn", "fastapi", "onnx", "torchvision"]
 SLOW = ["torch", "numpy", "PIL", *HEAVY]
-LIGHT = ["methods.settings", "methods.methods", "use.options", "use.commands", "use.measuring_commands"]
+LIGHT = ["methods.settings", "methods.methods", "use.options", "use.commands", "use.train_command", "use.predict_commands",
+         "use.measuring_commands"]
 
 
 def console_scripts():
@@ -59,7 +60,7 @@ def test_help_imports_nothing_slow(name):
                                            ("--terms consistency=much", "cannot read the term")])
 def test_a_mistyped_setting_is_told_before_anything_slow(options, text):
     call = f"train_command('--out run {options}'.split())"
-    code = f"import sys; from sgan_nb.use.commands import train_command; assert {call} == 1; sys.stderr.flush()"
+    code = f"import sys; from sgan_nb.use.train_command import train_command; assert {call} == 1; sys.stderr.flush()"
     assert imported(code, SLOW) == []
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert text in result.stderr and result.stderr.count("\n") == 1
@@ -71,7 +72,7 @@ def test_predicting_a_picture_imports_nothing_heavy(tmp_path):
     ImageDraw.Draw(picture).line((14, 4, 14, 24), 255, 3)
     picture.save(tmp_path / "one.png")
     arguments = [str(ROOT / "sgan_nb" / "pretrained"), str(tmp_path / "one.png"), "--json"]
-    code = f"from sgan_nb.use.commands import predict_command; assert predict_command({arguments}) == 0"
+    code = f"from sgan_nb.use.predict_commands import predict_command; assert predict_command({arguments}) == 0"
     assert imported(code, [*HEAVY, "torch"]) == ["torch"]
 
 

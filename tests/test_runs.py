@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TRAIN = "import sys; from sgan_nb.use.commands import train_command; sys.exit(train_command())"
+TRAIN = "import sys; from sgan_nb.use.train_command import train_command; sys.exit(train_command())"
 COMMAND = [sys.executable, "-c", TRAIN]
 SHORT = ["--data", "mnist-sample", "--epochs", "16", "--epoch-steps", "8", "--device", "cpu", "--no-figures"]
 

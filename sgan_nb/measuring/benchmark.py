@@ -10,17 +10,19 @@ __all__ = ['benchmark_cells', 'read_result', 'cell_folder', 'check_same_settings
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
+from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 import torch
 from ..baseline import accuracy, predict
 from ..basics.names import check_name
-from ..data import ImageData, load_data
+from ..data import ImageData
 from ..discriminator import class_probabilities
 from .run_figures import write_figures
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig, changed_settings
+from ..runs.run_data import data_of
 from ..runs.run_folder import read_config, read_history, read_results
 from ..runs.trained_model import load_run
 from ..training import train
@@ -56,10 +58,14 @@ def cell_folder(
 ) -> Path: # out / <data>-<labels> / <method> / draw-<draw>[-<strategy>][-seed-<seed>]
     "Where a cell's run is kept."
     kind, _, file = config.strategy.partition(":")
-    place = f"{data_name.replace(':', '-')}-{config.n_labels}"
-    chosen = "" if kind == "random" else f"-{Path(file).stem or kind}"
+    place = f"{data_name.replace(':', '-')}-{config.n_labels or 'all'}"
+    chosen = "" if kind == "random" else f"-{kind}" if kind != "file" else f"-{Path(file).stem}-{_hash_of(Path(file))}"
     seed = f"-seed-{config.seed}" if config.seed else ""
     return Path(out) / place / config.method / f"draw-{config.draw}{chosen}{seed}"
+
+def _hash_of(file:Path) -> str:
+    "Hash of a file's contents, eight hexadecimal digits; `missing` without one."
+    return blake2b(file.read_bytes(), digest_size=4).hexdigest() if file.is_file() else "missing"
 
 # %% ../../nbs/measuring/benchmark.ipynb #cc3e100b
 def check_same_settings(
@@ -73,13 +79,22 @@ def check_same_settings(
                          "remove it or choose another --out")
 
 # %% ../../nbs/measuring/benchmark.ipynb #e14b6c5c
-@lru_cache(maxsize=2)
 def loaded_data(
-    data:str, # Name of a data set
-    image_size:int, # Side in pixels; 0: its own
-) -> ImageData: # As `load_data` returns it
-    "Data set of a cell; the last two are kept in memory."
-    return load_data(data, image_size=image_size)
+    config:TrainConfig, # Of a cell
+) -> ImageData: # As `data_of` returns it
+    "Data set of a cell; the last two are kept in memory. `ValueError` for one without test images."
+    return _loaded(TrainConfig(**{name: getattr(config, name) for name in _OF_DATA}))
+
+_OF_DATA = ("data", "image_size", "skip_broken", "test_share") # Settings that decide what is loaded
+
+@lru_cache(maxsize=2)
+def _loaded(config:TrainConfig) -> ImageData:
+    "The data set that settings name."
+    data = data_of(config)
+    if not len(data.test_images):
+        raise ValueError(f"{data.name} has no test pictures, and a benchmark compares accuracies: put some of each class "
+                         "into test/, or hold a share of the labels out (--test-share 0.2)")
+    return data
 
 # %% ../../nbs/measuring/benchmark.ipynb #1ec75f10
 def run_cell(
@@ -110,8 +125,8 @@ def run_grid(
     alone = workers == 1 and executor is None
     tasks = [(c, out if executor is None else Path(out).absolute(), figures, progress and alone) for c in cells]
     if alone: return [_run(*task) for task in tasks]
-    for data, size in dict.fromkeys((c.data, c.image_size) for c in cells):
-        loaded_data(data, size) # download once, fail early
+    for config in {tuple(getattr(c, name) for name in _OF_DATA): c for c in cells}.values():
+        loaded_data(config) # download once, fail early
     threads = max(1, (os.cpu_count() or 1) // workers)
     if executor is not None: return _run_all(executor, tasks)
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
@@ -142,7 +157,7 @@ def _outcome(future:Any) -> dict:
 
 def _run(config:TrainConfig, out:Path, figures:bool, progress:bool) -> dict:
     "One cell, with its data set."
-    return run_cell(config, loaded_data(config.data, config.image_size), out, figures, progress)
+    return run_cell(config, loaded_data(config), out, figures, progress)
 
 # %% ../../nbs/measuring/benchmark.ipynb #f0f518ad
 def ensemble(

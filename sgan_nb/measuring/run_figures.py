@@ -15,6 +15,7 @@ from ..data import ImageData
 from ..discriminator import class_probabilities
 from ..evaluation import (confusion_counts, plot_confused, plot_confusion, plot_curves, plot_features,
                                 plot_mistakes, plot_samples)
+from ..runs.run_data import with_classes_of
 from ..runs.run_folder import read_history
 from ..runs.trained_model import load_run
 
@@ -37,21 +38,23 @@ FIGURES = { # Name -> figure of a run: m is its trained model, r its folder, d t
     "features": lambda m, r, d, p: plot_features(m, *_thousand(d)),
     "samples": lambda m, r, d, p: plot_samples(r),
 }
+_WITHOUT_TESTS = ("curves", "samples") # Figures that need no test images
 
 # %% ../../nbs/measuring/run_figures.ipynb #70781fb9
 def write_figures(
     folder:Path, # Run folder of a finished run
-    data:ImageData, # Data set to evaluate on; its test set is used
+    data:ImageData, # Data set to evaluate on; without a test set only curves and samples are plotted
     out:Path|None=None, # Where figures go; `folder/figures` if not given
 ) -> list[Path]: # The PNG files; each has a PDF beside it
     "Confusion matrices, mistakes, curves, samples and feature space of a run, as PNG and PDF."
     model, data, out = load_run(folder), data.to("cpu"), Path(out or Path(folder) / "figures")
-    if data.image_shape != model.image_shape or len(data.classes) != len(model.classes):
-        raise ValueError(f"the run was trained on images of shape {model.image_shape} in {len(model.classes)} classes, "
-                         f"{data.name} has {data.image_shape} in {len(data.classes)}")
+    data = with_classes_of(data, model.classes, model.image_shape)
     out.mkdir(parents=True, exist_ok=True)
-    probabilities = class_probabilities(predict(model.discriminator, data.test_images).logits, data.n_classes)
+    has_tests = len(data.test_images) > 0
+    probabilities = class_probabilities(predict(model.discriminator, data.test_images).logits, data.n_classes) \
+        if has_tests else None
     names = [name for name in FIGURES if name != "samples" or model.generator is not None]
+    names = [name for name in names if has_tests or name in _WITHOUT_TESTS]
     for name in names:
         figure = FIGURES[name](model, folder, data, probabilities)
         for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)

@@ -84,7 +84,7 @@ def run_groups(
     if size < 2: raise ValueError(f"at least 2 runs make a group, got {size}")
     groups = {}
     for c in cells:
-        folder = cell_folder(c, loaded_data(c.data, c.image_size).name, out)
+        folder = cell_folder(c, loaded_data(c).name, out)
         if (folder / "config.json").is_file(): check_same_settings(c, folder)
         if (folder / "results.json").is_file(): continue
         groups.setdefault(replace(c, draw=0, seed=0), []).append((c, folder))
@@ -92,5 +92,5 @@ def run_groups(
         for first in range(0, len(members), size):
             configs, folders = zip(*members[first:first + size])
             if len(configs) < 2: continue
-            data = loaded_data(config.data, config.image_size)
+            data = loaded_data(config)
             train_together(list(configs), data, list(folders), resume=True, progress=progress)

@@ -9,8 +9,9 @@ __all__ = ['shrink_run']
 import json
 from pathlib import Path
 from ..baseline import evaluate
-from ..data import ImageData, load_data
+from ..data import ImageData
 from ..discriminator import fake_threshold
+from ..runs.run_data import data_of
 from ..runs.run_folder import read_results, save_json, save_tensors
 from ..runs.trained_model import TrainedModel, load_run
 
@@ -19,20 +20,22 @@ def shrink_run(
     folder:Path, # Finished run
     out:Path, # Folder to create
     data:ImageData|None=None, # What the run was trained on; loaded by its name if not given
-) -> dict: # Results of the copy, with `weights` = float16 and `accuracy_before`
+) -> dict: # Results of the copy, with `weights` = float16 and, where there are test images, `accuracy_before`
     "Copy a run with float16 weights and measure the copy on the test set; `FileExistsError` rather than overwriting."
     folder, out = Path(folder), Path(out)
     model, before = load_run(folder), read_results(folder)
-    data = data or load_data(model.config.data, image_size=model.config.image_size)
+    data = data or data_of(model.config, image_shape=model.image_shape)
     if data.name != model.data: raise ValueError(f"the run was trained on {model.data}, got {data.name}")
     if (out / "config.json").exists(): raise FileExistsError(f"{out} already holds a run: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     _save_halves(model, out)
     save_json(out / "config.json", json.loads((folder / "config.json").read_text()))
     small = load_run(out).discriminator
-    measured = evaluate(small, data.test_images, data.test_targets, data.n_classes)
+    has_tests = len(data.test_images) > 0
+    measured = evaluate(small, data.test_images, data.test_targets, data.n_classes) if has_tests else {}
     threshold = None if model.generator is None else fake_threshold(small, data.train_images, data.n_classes)
-    results = before | measured | dict(accuracy_before=before["accuracy"], weights="float16", fake_threshold=threshold)
+    results = before | measured | dict(weights="float16", fake_threshold=threshold)
+    if has_tests: results["accuracy_before"] = before["accuracy"]
     save_json(out / "results.json", results)
     return results
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from tabulate import tabulate
 from ..methods.settings import TrainConfig
-from .options import add_settings, chosen_config, command, given_settings, print_files
+from .options import add_settings, chosen_config, command, given_settings, labels_count, print_files
 
 # %% ../../nbs/use/measuring_commands.ipynb #5fea3cc0
 def _benchmark_parser() -> ArgumentParser:
@@ -21,7 +21,8 @@ def _benchmark_parser() -> ArgumentParser:
                             "of every method. sgan_train --names lists all names that options take.")
     parser.add_argument("--methods", nargs="+", default=["baseline", "sgan"], help="methods (default: baseline sgan)")
     parser.add_argument("--data", dest="data_sets", nargs="+", default=["auto"], help="data set names")
-    parser.add_argument("--labels", type=int, nargs="+", default=[100], help="numbers of labeled images")
+    parser.add_argument("--labels", type=labels_count, nargs="+", metavar="N",
+                        help="numbers of labeled images, or all (default: 100; of own data all)")
     parser.add_argument("--draws", type=int, nargs="+", default=[0], help="seeds of the choice of labeled images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the networks")
     _add_ways_to_run(parser)
@@ -47,14 +48,18 @@ def benchmark_command(
     "sgan_benchmark: a grid of methods, data sets, label counts and draws, and its table."
     options = _benchmark_parser().parse_args(arguments)
     import torch
+    from sgan_nb.data import is_own
     from sgan_nb.measuring.benchmark import benchmark_cells
     from sgan_nb.measuring.results_table import format_table, summarize
     if torch.distributed.is_torchelastic_launched():
         raise ValueError("torchrun is for sgan_train: cells run beside each other with --workers or --cluster")
-    cells = benchmark_cells(options.methods, options.data_sets, options.labels, options.draws, options.seeds,
-                            **given_settings(options))
+    are_own = all(map(is_own, options.data_sets))
+    budget = dict(epochs=10, epoch_steps=300) if are_own else {} # an epoch of thirty pictures would be no budget
+    labels = options.labels or [0 if are_own else 100]
+    cells = benchmark_cells(options.methods, options.data_sets, labels, options.draws, options.seeds,
+                            **budget | given_settings(options))
     results = _run_cells(cells, options)
-    table = format_table(summarize(results + (_vote(results, options) if options.ensemble else [])))
+    table = format_table(summarize(results + (_vote(results, cells) if options.ensemble else [])))
     (options.out / "table.md").write_text(table + "\n")
     print(f"\n{table}\n\nhardware: {', '.join(dict.fromkeys(r['environment']['hardware'] for r in results))}\nwritten:")
     for folder in dict.fromkeys(r["folder"] for r in results): print_files(Path(folder))
@@ -72,13 +77,12 @@ def _run_cells(cells:list[TrainConfig], options:Namespace) -> list[dict]:
         run_groups(cells, options.out, options.together)
     return run_grid(cells, options.out, options.figures, workers=options.workers, executor=executor)
 
-def _vote(results:list[dict], options:Namespace) -> list[dict]:
+def _vote(results:list[dict], cells:list[TrainConfig]) -> list[dict]:
     "Results of the soft votes over seeds, on each data set."
-    from sgan_nb.data import load_data
-    from sgan_nb.measuring.benchmark import ensemble
+    from sgan_nb.measuring.benchmark import ensemble, loaded_data
     voted = []
-    for name in options.data_sets:
-        data = load_data(name, image_size=getattr(options, "image_size", 0))
+    for cell in {cell.data: cell for cell in cells}.values():
+        data = loaded_data(cell)
         voted += ensemble([r for r in results if r["data"] == data.name], data)
     return voted
 

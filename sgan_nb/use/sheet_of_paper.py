@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['NO_INK', 'fill_strokes', 'skewness', 'without_rulings', 'Drawing', 'group_strokes', 'find_drawing',
-           'find_signed_drawing', 'find_ink']
+           'find_signed_drawing', 'measure_ink', 'find_ink']
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #6d5efdd0
+# %% ../../nbs/use/sheet_of_paper.ipynb #edf031aa
 from typing import NamedTuple
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #70fd52f2
+# %% ../../nbs/use/sheet_of_paper.ipynb #d935275b
 def fill_strokes(
     pixels:np.ndarray, # Dark strokes on a lighter ground, float, shape (height, width)
     size:float, # In pixels: strokes narrower than this are filled
@@ -24,7 +24,7 @@ def fill_strokes(
         for axis in (0, 1): pixels = extreme(pixels, size, axis)
     return pixels
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #666d872c
+# %% ../../nbs/use/sheet_of_paper.ipynb #f3c28025
 def skewness(
     pixels:np.ndarray, # Shape (height, width)
 ) -> float: # Below 0 for dark strokes on light, above 0 for light on dark
@@ -33,7 +33,7 @@ def skewness(
     square = difference * difference
     return float((square * difference).mean() / max(1e-9, square.mean()) ** 1.5)
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #67291095
+# %% ../../nbs/use/sheet_of_paper.ipynb #04387fb5
 def without_rulings(
     depth:np.ndarray, # Ground minus pixel, float, shape (height, width)
 ) -> np.ndarray: # Of the same shape
@@ -45,7 +45,7 @@ def without_rulings(
         depth = depth - np.expand_dims(line - ndimage.grey_opening(line, thin), axis)
     return depth
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #12899ae0
+# %% ../../nbs/use/sheet_of_paper.ipynb #3a3fd3ab
 class Drawing(NamedTuple):
     "A group of strokes on a sheet."
     box:np.ndarray # Its first row and column, and those after its last ones
@@ -66,43 +66,50 @@ def _candidates(labels:np.ndarray, boxes:np.ndarray, at_border:bool) -> np.ndarr
         may_be &= np.bincount(side, minlength=len(boxes) + 1)[1:] < 0.9 * len(side)
     return may_be
 
+def _gather(main:int, may_be:np.ndarray, boxes:np.ndarray, near:float) -> np.ndarray:
+    "Which pieces belong to the main one: close to it, or to those that do, and larger than a speck beside them."
+    own, sides, new = np.arange(len(boxes)) == main, (boxes[:, 2:] - boxes[:, :2]).max(1), True
+    while np.any(new):
+        top_left, bottom_right = boxes[own, :2].min(0), boxes[own, 2:].max(0)
+        size = (bottom_right - top_left).max()
+        gaps = np.maximum(boxes[:, :2] - bottom_right, top_left - boxes[:, 2:]).max(1)
+        new = may_be & ~own & (gaps <= max(0.2 * size, near)) & (sides >= 0.12 * size)
+        own |= new
+    return own
+
 def _is_frame(box:np.ndarray, others:np.ndarray) -> bool:
     "Whether one of the other boxes, and not a much smaller one, lies inside this one."
     inside = (others[:, :2] > box[:2]).all(1) & (others[:, 2:] < box[2:]).all(1)
     return bool((inside & ((others[:, 2:] - others[:, :2]).max(1) >= 0.3 * (box[2:] - box[:2]).max())).any())
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #18639aba
+# %% ../../nbs/use/sheet_of_paper.ipynb #a7a50b60
 def group_strokes(
-    pixels:np.ndarray, # Dark strokes on a lighter ground, float, shape (height, width)
+    pixels:np.ndarray, # Dark on lighter ground, float, shape (height, width)
     depth:np.ndarray, # Ground minus pixel, of the same shape
-    level:float, # Depth over which a pixel is taken for ink
-    at_border:bool, # Whether the strokes may touch the border
+    level:float, # Depth over which a pixel is ink
+    at_border:bool, # Whether strokes may touch the border
 ) -> Drawing|None: # None if there is nothing of a digit's size
-    "The digit's strokes on a sheet; `ValueError` when several things of its size are on it."
+    "The digit on a sheet; `ValueError` when it is not alone."
     labels, n = ndimage.label(depth > level, np.ones((3, 3)))
-    if n == 0: return None
+    if not n: return None
     boxes = np.array([[i.start for i in part] + [i.stop for i in part] for part in ndimage.find_objects(labels)])
     sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
     may_be = _candidates(labels, boxes, at_border)
-    large = np.flatnonzero(may_be & (sides >= max(3, 0.04 * max(depth.shape))))
+    is_large = sides >= max(3, 0.04 * max(depth.shape))
+    large = np.flatnonzero(may_be & is_large)
     large = [i for i in large if _is_sharp(pixels, depth, labels == i + 1, boxes[i])]
     digits = [i for i in large if not _is_frame(boxes[i], boxes[large])]
     if not digits: return None
-    may_be[list({*np.flatnonzero(sides >= max(3, 0.04 * max(depth.shape)))} - {*digits})] = False
+    may_be &= ~is_large | np.isin(np.arange(n), digits)
     amounts = np.bincount(labels.ravel(), depth.ravel(), n + 1)[1:]
     main = max(digits, key=amounts.__getitem__)
-    own, box, new = np.arange(n) == main, boxes[main], True
-    while np.any(new):
-        size = (box[2:] - box[:2]).max()
-        gaps = np.maximum(boxes[:, :2] - box[2:], box[:2] - boxes[:, 2:]).max(1)
-        new = may_be & ~own & (gaps <= max(0.2 * size, 0.025 * max(depth.shape))) & (sides >= 0.12 * size)
-        own |= new
-        box = np.concatenate([boxes[own, :2].min(0), boxes[own, 2:].max(0)])
+    own = _gather(main, may_be, boxes, 0.025 * max(depth.shape))
+    size = (boxes[own, 2:].max(0) - boxes[own, :2].min(0)).max()
     if (may_be & ~own & (sides >= 0.5 * size) & (amounts >= 0.04 * amounts[main])).any():
         raise ValueError("there is more than one thing on the sheet: send one digit a picture")
-    return Drawing(box, np.append(False, own)[labels])
+    return Drawing(np.concatenate([boxes[own, :2].min(0), boxes[own, 2:].max(0)]), np.append(False, own)[labels])
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #9ef196bc
+# %% ../../nbs/use/sheet_of_paper.ipynb #4e6ce8bf
 NO_INK = "there is no ink on the ground" # What is said of an empty sheet
 
 def find_drawing(
@@ -126,7 +133,7 @@ def find_drawing(
             return again or found
     raise ValueError(NO_INK)
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #dfabfe58
+# %% ../../nbs/use/sheet_of_paper.ipynb #69d11151
 def find_signed_drawing(
     pixels:np.ndarray, # Float, shape (height, width)
 ) -> tuple[int, Drawing]: # 1 for dark on light, -1 for light on dark, and the digit
@@ -144,7 +151,24 @@ def find_signed_drawing(
     is_hole = (other.box[:2] < first.box[:2]).all() and (other.box[2:] > first.box[2:]).all()
     return (-sign, other) if is_hole else (sign, first)
 
-# %% ../../nbs/use/sheet_of_paper.ipynb #b98abc25
+# %% ../../nbs/use/sheet_of_paper.ipynb #834e8fe2
+def measure_ink(
+    pixels:np.ndarray, # Dark strokes on a lighter ground, float, shape (height, width)
+    widest:float, # In pixels: strokes are narrower than this
+    core:np.ndarray, # Which pixels surely are of the digit, bool, of the same shape
+    near:np.ndarray, # Which may be, bool, of the same shape
+) -> np.ndarray: # In [0, 1], of the same shape
+    "How much ink is on every pixel, relative to what is usual in the digit; `ValueError` when it is too faint."
+    depth = fill_strokes(pixels, widest) - pixels
+    around = depth[~near] if not near.all() else np.zeros(1)
+    depth = np.where(near, depth - np.median(around), 0)
+    noise = 4.5 * np.median(np.abs(around - np.median(around))) # three standard deviations
+    inked = depth[core]
+    full = np.median(inked[inked >= np.percentile(inked, 95) / 2]) # dust in the digit does not decide what full ink is
+    if full < max(12, noise): raise ValueError(NO_INK)
+    return np.where(depth > max(0.1 * full, noise), (depth / full).clip(0, 1), 0)
+
+# %% ../../nbs/use/sheet_of_paper.ipynb #c73adf68
 def find_ink(
     picture:Image.Image, # Mode L, of any size
 ) -> np.ndarray: # Ink in [0, 1], 0 on the ground, of the part of the picture around the digit
@@ -165,11 +189,4 @@ def find_ink(
         return np.asarray(Image.fromarray(mask[top:bottom, left:right]).resize(pixels.shape[::-1], 0)) > 0
 
     core, near = enlarged(strokes), enlarged(ndimage.maximum_filter(strokes, 3))
-    depth = fill_strokes(pixels, 0.4 * size * factor / shrink) - pixels
-    around = depth[~near] if not near.all() else np.zeros(1)
-    depth = np.where(near, depth - np.median(around), 0)
-    noise = 4.5 * np.median(np.abs(around - np.median(around))) # three standard deviations
-    inked = depth[core]
-    full = np.median(inked[inked >= np.percentile(inked, 95) / 2]) # dust in the digit does not decide what full ink is
-    if full < max(12, noise): raise ValueError(NO_INK)
-    return np.where(depth > max(0.1 * full, noise), (depth / full).clip(0, 1), 0)
+    return measure_ink(pixels, 0.4 * size * factor / shrink, core, near)

@@ -66,14 +66,14 @@ def test_a_mistyped_setting_is_told_before_anything_slow(options, text):
     assert text in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_predicting_a_picture_imports_nothing_heavy(tmp_path):
+def test_predicting_a_picture_imports_nothing_heavy_but_what_labels_its_strokes(tmp_path):
     from PIL import Image, ImageDraw
     picture = Image.new("L", (28, 28))
     ImageDraw.Draw(picture).line((14, 4, 14, 24), 255, 3)
     picture.save(tmp_path / "one.png")
     arguments = [str(ROOT / "sgan_nb" / "pretrained"), str(tmp_path / "one.png"), "--json"]
     code = f"from sgan_nb.use.predict_commands import predict_command; assert predict_command({arguments}) == 0"
-    assert imported(code, [*HEAVY, "torch"]) == ["torch"]
+    assert imported(code, [*HEAVY, "torch"]) == ["scipy", "torch"]
 
 
 def test_modules_of_commands_import_what_is_slow_inside_functions():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -129,6 +130,11 @@ def malformed():
         yield "/predict", GOOD if "charset" not in kind else form(b"-"), {"Content-Type": kind}
     for body in b"", b"--x", b"--x\r\n", b"--x--\r\n", b"\r\n" * 1000, GOOD[:100], GOOD.replace(b"\r\n", b"\n"):
         yield "/predict", body, FORM
+    for body in (b"", b"{", b"null", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"pictures": []}', b'{"pictures": "x"}',
+                 b'{"pictures": [1]}', b'{"pictures": ["x"]}', b'{"pictures": ["data:image/png;base64,"]}',
+                 b'{"pictures": ["data:image/png;base64,!"]}', b'{"pictures": ["data:text/html;base64,aGVsbG8="]}',
+                 b'{"pictures": ["data:image/png;base64,aGVsbG8="]}', b'{"pictures": ["\\ud800"]}'):
+        yield "/predict", body, {"Content-Type": "application/json"}
     for query in "seen=maybe", "seen=", "seen=2", "seen[]=1&seen=x": yield f"/predict?{query}", GOOD, FORM
     for n in "0", "-1", "401", "1e9", "9" * 400, "NaN", "", "%00", "1.5", "[]", "%F0%9F%98%80":
         yield f"/generate?n={n}", None, {}
@@ -146,6 +152,13 @@ def test_good_request(server):
     [row] = json.loads(body)["predictions"]
     assert set(row["probabilities"]) == set("0123456789") and abs(sum(row["probabilities"].values()) - 1) < 1e-5
     assert row["verdict"] == ("does not look" if row["unlike_training_data"] else "looks") + " like the training data"
+
+
+def test_data_urls_in_json_get_the_same_answer(server):
+    url = "data:image/png;base64," + b64encode(png(cross())).decode()
+    status, body = request(server, body=json.dumps({"pictures": [url]}), headers={"Content-Type": "application/json"})
+    [row], [same] = json.loads(body)["predictions"], json.loads(request(server)[1])["predictions"]
+    assert status == 200 and row == same | {"name": "picture 1"}
 
 
 def test_model_card_is_that_of_the_shipped_run(server):
@@ -284,7 +297,7 @@ def test_settings_and_readme_agree():
     from sgan_nb.use.request_limits import ServiceSettings
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, field in ServiceSettings.model_fields.items():
-        default = "the shipped one" if name == "run" else f"{field.default:,}"
+        default = {"run": "the shipped one", "origins": "none"}.get(name) or f"{field.default:,}"
         assert f"| `SGAN_{name.upper()}` | {default} | {field.description} |" in readme
 
 

@@ -8,6 +8,7 @@ __all__ = ['HEADERS', 'DOCS_POLICY', 'SENTENCES', 'ServiceSettings', 'read_setti
 # %% ../../nbs/use/request_limits.ipynb #ddf0f569
 import asyncio
 import math
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -18,7 +19,7 @@ import torch
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException as AnyHTTPException
@@ -37,6 +38,17 @@ class ServiceSettings(BaseSettings):
     queue: int = Field(32, ge=1, description="requests that compute or wait for it; more are answered 429")
     seconds: float = Field(10, gt=0, description="time for receiving a request, and again for answering it")
     threads: int = Field(1, ge=1, le=64, description="threads that compute")
+    origins: str = Field("", description="whose pages may call from a browser, as https://a.org,https://b.org")
+
+    @field_validator("origins")
+    @classmethod
+    def check_origins(cls,
+        origins:str, # Separated by commas
+    ) -> str: # The same; `ValueError` for anything but schemes with hosts
+        "An origin has no path: one that has would never match."
+        if origins and not all(re.fullmatch(r"https?://[^/\s]+", origin.strip()) for origin in origins.split(",")):
+            raise ValueError("write origins as https://a.org,https://b.org")
+        return origins
 
 # %% ../../nbs/use/request_limits.ipynb #04cf99f8
 def read_settings(

@@ -21,8 +21,7 @@ from ..basics.atomic_files import write_atomically
 from ..runs.trained_model import TrainedModel, classify
 from ..sources.decoded_pictures import available_cores
 from ..sources.folder_layout import read_layout, scan_pictures
-from ..sources.picture_files import open_picture
-from .picture_input import picture_input
+from .picture_input import file_input
 
 # %% ../../nbs/use/predictions.ipynb #a056cde6
 def find_pictures(
@@ -51,9 +50,7 @@ def known_labels(
 # %% ../../nbs/use/predictions.ipynb #13535a86
 def _read(file:Path, model:TrainedModel) -> tuple[Tensor|None, str]:
     "The network's input for a file, or why there is none."
-    side = 2 * max(model.image_shape)
-    enough = None if model.data.startswith("mnist") else (side, side) # ink is found in the whole picture
-    try: return picture_input(open_picture(file, str(file), 178_956_970, enough), str(file), model), ""
+    try: return file_input(file, model), ""
     except (ValueError, OSError) as e: return None, str(e)
 
 def _inputs(files:list[Path], model:TrainedModel) -> Iterator[tuple[Tensor|None, str]]:

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['typical_pictures', 'doubtful_pictures', 'next_round']
 
-# %% ../../nbs/methods/picture_choice.ipynb #c8c2a76b
+# %% ../../nbs/methods/picture_choice.ipynb #d80c2c2a
 import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../../nbs/methods/picture_choice.ipynb #1ef67715
+# %% ../../nbs/methods/picture_choice.ipynb #df23bfd4
 def _candidates(features:Tensor, n:int, known:Tensor|None) -> tuple[np.ndarray, np.ndarray]:
     "The features as an array, and which rows may be chosen, as bool."
     if features.ndim != 2 or not len(features) or not features.isfinite().all():
@@ -66,7 +66,7 @@ def typical_pictures(
         labels[c] += 1
     return torch.from_numpy(_by_coverage(points, chosen, np.flatnonzero(~free)))
 
-# %% ../../nbs/methods/picture_choice.ipynb #bcccc13b
+# %% ../../nbs/methods/picture_choice.ipynb #c45674ae
 def doubtful_pictures(
     features:Tensor, # Finite, shape (N, F)
     probabilities:Tensor, # Guesses, rows sum to 1, shape (N, K), K > 1
@@ -88,7 +88,7 @@ def doubtful_pictures(
     places = np.sort(np.concatenate([first, others[:n - len(first)]]))
     return torch.from_numpy(doubtful[places])
 
-# %% ../../nbs/methods/picture_choice.ipynb #9f37a5c4
+# %% ../../nbs/methods/picture_choice.ipynb #24368da4
 def _like_rarest(features:Tensor, labels:Tensor, candidates:Tensor, n:int) -> Tensor:
     "The n candidates nearest to a picture of the class with the fewest labels; none if there is no label."
     classes, counts = labels[labels >= 0].unique(return_counts=True)

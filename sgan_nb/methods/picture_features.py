@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['gradient_histograms', 'gradient_features']
 
-# %% ../../nbs/methods/picture_features.ipynb #83e9404e
+# %% ../../nbs/methods/picture_features.ipynb #4fad792e
 import math
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from ..data import normalize
 
-# %% ../../nbs/methods/picture_features.ipynb #cc02b120
+# %% ../../nbs/methods/picture_features.ipynb #db6ecd97
 def gradient_histograms(
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
     n_cells:int=7, # Cells along each side
@@ -35,7 +35,7 @@ def gradient_histograms(
         histograms.append((cells / (F.avg_pool2d(energy, 3, 1).sqrt() + 0.01)).flatten(1)) # 0.01: noise stays small
     return torch.cat(histograms)
 
-# %% ../../nbs/methods/picture_features.ipynb #4412146d
+# %% ../../nbs/methods/picture_features.ipynb #683e4dd8
 def gradient_features(
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
 ) -> Tensor: # float32, shape (N, min(50, N)), on the CPU; the mean of each column is 0

@@ -22,8 +22,9 @@ WINGS = {
     "sources": ("where pictures come from", ["archives", "packaged_sets", "picture_files", "label_files", "folder_layout",
                                               "decoded_pictures", "own_pictures", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
-        "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement", "label_propagation",
-        "choosing_labels", "terms", "methods"]),
+        "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement",
+        "label_propagation", "spreading", "choosing_labels", "picture_features", "picture_choice", "terms",
+        "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
         "devices", "data_parallel", "run_folder", "run_data", "run_state", "step_losses", "checkpoints", "run_records",
         "trained_model", "cluster"]),

@@ -20,7 +20,7 @@ class TrainConfig:
     data:str = "auto" # Data set, or folder:PATH for own pictures
     n_labels:int = 100 # Labeled images, the same number per class; 0: all that have a label
     draw:int = 0 # Seed of the choice of labeled images, separate from that of the networks
-    strategy:str = "random" # Choice of the labeled images: random (class-balanced), representative or file:PATH
+    strategy:str = "random" # Choice of the labeled images: random (class-balanced), representative, typical or file:PATH
     n_validation:int = 0 # Validation images, the same number per class: extra labels, declared as such
     labeled_in_unlabeled:bool = False # Whether the labeled images also count as unlabeled ones
     image_size:int = 0 # Side in pixels to which images are resized; 0 keeps the data set's own

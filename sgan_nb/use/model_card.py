@@ -119,7 +119,8 @@ def front_matter(
 
 # %% ../../nbs/use/model_card.ipynb #bfd36b03
 _STRATEGIES = {"random": "drawn at random, the same number of each class",
-               "representative": "those nearest to cluster centers, chosen without looking at a label"}
+               "representative": "those nearest to cluster centers, chosen without looking at a label",
+               "typical": "the most typical of each cluster, chosen without looking at a label"}
 _SELECTIONS = {
     "last": "the moving average at the end of a fixed budget of {epochs} epochs. "
             "The test set chose nothing; it was read once, after training",

@@ -52,8 +52,8 @@ def discriminator_step(
 ) -> dict[str, Tensor]: # By term, detached scalars on the device
     "Update the discriminator and its average on one batch."
     needs = needed_images(state, "discriminator")
-    images = dict(labeled=normalize(labeled), unlabeled=normalize(unlabeled), generated=None
-                  if fake is None else fake.detach())
+    images = dict(labeled=normalize(labeled), generated=None if fake is None else fake.detach())
+    if needs - {"labeled", "generated"}: images["unlabeled"] = normalize(unlabeled) # all others are made of these
     original = images["unlabeled"] if "original" in needs else None
     losses = discriminator_losses(state, make_views(state, needs, images), targets, original)
     update(state, "discriminator", losses)
@@ -67,9 +67,9 @@ def generator_step(
 ) -> dict[str, Tensor]: # By term, detached scalars on the device
     "Update the generator through the discriminator, which stays as it is."
     needs = needed_images(state, "generator")
-    images = dict(unlabeled=normalize(unlabeled), generated=fake)
-    losses = generator_losses(state, {kind: augment(state, batch) for kind, batch in images.items() if kind in needs},
-                              fake)
+    images = dict(unlabeled=unlabeled, generated=fake)
+    views = {kind: augment(state, normalize(batch)) for kind, batch in images.items() if kind in needs}
+    losses = generator_losses(state, views, fake)
     update(state, "generator", losses)
     return {name: loss.detach() for name, loss in losses.items()}
 

@@ -102,9 +102,15 @@ def name_of(page):
     return page.locator("#name").inner_text()
 
 
+def press(page, key):
+    "Press a key once the picture is there."
+    until(page, "!current() || isSeen() || get('picture').dataset.broken")
+    page.keyboard.press(key)
+
+
 def press_true(page, n):
     "Label n pictures by their keys: 1 for dark, 2 for bright."
-    for _ in range(n): page.keyboard.press("1" if "dark" in name_of(page) else "2")
+    for _ in range(n): press(page, "1" if "dark" in name_of(page) else "2")
 
 
 def until(page, condition, seconds=30):
@@ -135,17 +141,17 @@ def test_twenty_pictures_by_keyboard(visit, shots):
     with Labeler(shots) as labeler:
         page = visit(labeler)
         first = name_of(page)[3:-4]
-        page.keyboard.press("n")
+        press(page, "n")
         page.keyboard.type(first)
         page.keyboard.press("Enter")
         expect(page.locator("#classes button")).to_have_count(1)
-        while first in name_of(page): page.keyboard.press("1")
-        page.keyboard.press("n")
+        while first in name_of(page): press(page, "1")
+        press(page, "n")
         page.keyboard.type("bright" if first == "dark" else "dark")
         page.keyboard.press("Enter")
         expect(page.locator("#classes button")).to_have_count(2)
         keys = {first: "1", "bright" if first == "dark" else "dark": "2"}
-        while name_of(page): page.keyboard.press(keys[name_of(page)[3:-4]])
+        while name_of(page): press(page, keys[name_of(page)[3:-4]])
         settled(page)
         expect(page.locator("#task")).to_have_text("All pictures have an answer.")
         expect(page.locator("#progress")).to_contain_text("20 of 20")
@@ -162,7 +168,7 @@ def test_every_key(visit, shots):
         names = []
         for key in "1", "q", "x", "d", "Shift+Digit1", "Space", "2":
             names.append(name_of(page))
-            page.keyboard.press(key)
+            press(page, key)
         assert names[4] == names[5], "there is no eleventh class"
         settled(page)
         rows = {row.file_name: (row.label, row.mark) for row in read_label_file(shots / "labels.csv")}
@@ -172,7 +178,7 @@ def test_every_key(visit, shots):
         assert name_of(page) == names[5]
         page.keyboard.press("h")
         expect(page.locator("#badge")).to_have_text("dark")
-        page.keyboard.press("2")
+        press(page, "2")
         assert name_of(page) == names[5]
         settled(page)
         assert labels(shots)[names[3]] == "bright"
@@ -196,6 +202,17 @@ def test_every_key(visit, shots):
         width = page.locator("#stage").bounding_box()["width"]
         page.keyboard.press("-")
         assert page.locator("#stage").bounding_box()["width"] < width
+
+
+def test_class_named_by_a_digit_has_it_as_key(visit, shots):
+    with Labeler(shots, "--classes", "0", "7", "cat", "dog") as labeler:
+        page, names = visit(labeler), []
+        assert page.locator("#classes kbd").all_inner_texts() == ["0", "7", "1", "2"]
+        for key in "0", "7", "1", "2", "3":
+            names.append(name_of(page))
+            press(page, key)
+        settled(page)
+    assert labels(shots) == dict(zip(names[:4], ("0", "7", "cat", "dog")))
 
 
 def test_undo_after_reload(visit, shots):
@@ -226,7 +243,7 @@ def test_killed_server_loses_nothing(visit, shots):
         saved = labels(shots)
         assert 5 <= len(saved) <= 7 and saved.items() <= truth(shots).items()
         press_true(page, 4)
-        page.keyboard.press("1" if "bright" in name_of(page) else "2")  # a mistake, undone while nobody answers
+        press(page, "1" if "bright" in name_of(page) else "2")  # a mistake, undone while nobody answers
         page.keyboard.press("u")
         expect(page.locator("#alarm")).to_contain_text("not saved yet")
         labeler.start()
@@ -315,6 +332,7 @@ def test_grid_and_review(visit, shots):
         names = page.locator(".tile img").evaluate_all("all => all.map(image => image.alt)")
         before = labels(shots)
         assert len(names) >= 4 and not set(names) & set(before)
+        until(page, "[...document.querySelectorAll('.tile img')].every(image => image.complete)")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("1" if guessed == "bright" else "2")
         page.keyboard.press("Space")
@@ -330,6 +348,8 @@ def test_grid_and_review(visit, shots):
         assert labels(shots) == before
         page.click("#mode-review")
         page.select_option("#kind", "class:dark")
+        expect(page.locator(".tile")).to_have_count(sum(word == "dark" for word in before.values()))
+        page.wait_for_timeout(1000)  # the list before, which takes longer, must not come after it
         expect(page.locator(".tile")).to_have_count(sum(word == "dark" for word in before.values()))
         name = page.locator(".tile img").first.get_attribute("alt")
         page.keyboard.press("Escape")
@@ -375,7 +395,7 @@ def test_many_pictures_without_delay(visit, tmp_path):
         names = set()
         for _ in range(30):
             names.add(name_of(page))
-            page.keyboard.press("1")
+            press(page, "1")
         settled(page)
         assert len(names) == 30 and set(labels(root)) == names
 
@@ -385,7 +405,37 @@ def test_originals_are_never_touched(visit, shots):
     with Labeler(shots, "--classes", "dark", "bright") as labeler:
         page = visit(labeler)
         press_true(page, 3)
-        page.keyboard.press("x")
+        press(page, "x")
         settled(page)
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in shots.glob("*.png")} == before
     assert {path.name for path in shots.iterdir()} - set(before) <= {"labels.csv", "classes.txt", ".labels.lock"}
+
+
+def test_unreadable_picture(visit, shots):
+    "A broken file gets no class by accident; x takes it out."
+    for path in list(shots.glob("*.png"))[1:]: path.unlink()
+    (shots / "broken.jpg").write_bytes(b"nothing")
+    with Labeler(shots, "--classes", "dark", "bright") as labeler:
+        page = visit(labeler)
+        for _ in range(2):
+            name = name_of(page)
+            press(page, "1")
+            if name == "broken.jpg":
+                expect(page.locator("#progress")).to_contain_text("cannot be read")
+                page.keyboard.press("x")
+        settled(page)
+    assert {row.file_name: row.mark for row in read_label_file(shots / "labels.csv")}["broken.jpg"] == "bad"
+
+
+def test_picture_on_its_way_gets_no_label(visit, shots):
+    "A key before the picture is there does nothing: nobody has seen it."
+    with Labeler(shots, "--classes", "dark", "bright") as labeler:
+        page = visit(labeler)
+        press(page, "1")
+        settled(page)
+        page.route("**/picture/**", lambda route: None)  # they never arrive
+        page.reload()
+        expect(page.locator("#name")).not_to_have_text("")
+        page.keyboard.press("1")
+        expect(page.locator("#progress")).to_contain_text("still loading")
+    assert len(labels(shots)) == 1

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['class_name', 'LabelStore', 'answered', 'in_check', 'is_open', 'draw_check']
 
-# %% ../../nbs/use/label_store.ipynb #d0063257
+# %% ../../nbs/use/label_store.ipynb #c5b9a71d
 import os
 import random
 import re
@@ -17,7 +17,7 @@ from filelock import FileLock
 from ..basics.atomic_files import write_atomically
 from ..sources.label_files import NO_LABEL, LabelRow, merge_label_rows, read_label_file, write_label_file
 
-# %% ../../nbs/use/label_store.ipynb #2f13a7e7
+# %% ../../nbs/use/label_store.ipynb #760da0ad
 def class_name(
     text:str, # What somebody typed
 ) -> str: # Without spaces around it
@@ -29,7 +29,7 @@ def class_name(
                          "not beginning with . [ or {")
     return name
 
-# %% ../../nbs/use/label_store.ipynb #5548e457
+# %% ../../nbs/use/label_store.ipynb #437c025d
 class LabelStore:
     "The labels of one person for the pictures of a folder; every change is on disk before it returns."
     def __init__(self,
@@ -57,11 +57,10 @@ class LabelStore:
                 self.log += [name for name in {**self.rows, **rows} if rows.get(name) != self.rows.get(name)]
                 self.rows = rows
             listed = self._read_if_new(self.root / "classes.txt", lambda file: file.read_text("utf-8-sig").splitlines())
-            if listed is not None: self.classes = []
-            self._add([*(listed or ()), *(row.label for row in self.rows.values())])
+            self._add([row.label for row in self.rows.values()], self.classes if listed is None else listed)
             for file in (self.root / "labels.csv", *self.root.glob("labels.*.csv")):
                 rows = None if file == self.file else self._read_if_new(file, read_label_file)
-                if rows is not None: self.others[file] = rows
+                if rows is not None: self.others = {**self.others, file: rows}
 
     def _read_if_new(self, file:Path, read:Callable) -> list|None:
         "What a file holds if it was written since this was last asked; None if not, or if there is none."
@@ -77,9 +76,9 @@ class LabelStore:
         "Note that a file holds what was just written."
         self._read_if_new(file, lambda _: [])
 
-    def _add(self, names:Iterable[str|None]) -> None:
-        "Take in names of classes."
-        self.classes += dict.fromkeys(name for name in names if name and name not in self.classes)
+    def _add(self, labels:Iterable[str|None], classes:list[str]) -> None:
+        "Set the classes to those given and those of the labels."
+        self.classes = list(dict.fromkeys(name for name in (*classes, *labels) if name))
 
     def change(self,
         make:Callable[[dict[str, LabelRow]], dict[str, LabelRow|None]], # From all rows to new ones; None: no row
@@ -95,7 +94,7 @@ class LabelStore:
                 self._stamp(self.file)
                 self.log += new
                 self.rows = rows
-                self._add(row.label for row in new.values() if row)
+                self._add((row.label for row in new.values() if row), self.classes)
             return before
 
     def add_class(self,
@@ -132,7 +131,7 @@ class LabelStore:
         if not self.others: return self.rows
         return {row.file_name: row for row in merge_label_rows([list(self.rows.values()), *self.others.values()])}
 
-# %% ../../nbs/use/label_store.ipynb #438527e7
+# %% ../../nbs/use/label_store.ipynb #2f8d35d4
 def answered(
     known:LabelRow|None, # The picture's row so far
     answer:LabelRow, # Label or mark, and how the picture was chosen; empty: as before
@@ -156,7 +155,7 @@ def is_open(
     "Whether a picture waits for an answer."
     return row is None or row.label is None and not row.mark and not in_check(row)
 
-# %% ../../nbs/use/label_store.ipynb #39bbed3e
+# %% ../../nbs/use/label_store.ipynb #cf1f2178
 def draw_check(
     store:LabelStore, # Of a folder
     n:int, # Pictures to draw, at least 1

@@ -66,7 +66,7 @@ class Labeler:
             except OSError: time.sleep(0.1)
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait(30)
 
     def __enter__(self): return self
@@ -288,11 +288,13 @@ def test_foreign_pages_are_refused(shots):
         assert status("/rename", own, f"http://{own}", body) == 200
 
 
-def test_page_is_up_in_time(shots):
-    "The command answers without PyTorch; two seconds on a quiet machine, here with room for a busy one."
-    start = time.monotonic()
-    with Labeler(shots): took = time.monotonic() - start
-    assert took < 10
+@pytest.mark.parametrize("seconds", [0, 3])
+def test_interrupt_ends_it_quietly(shots, seconds):
+    "Ctrl-C, also while PyTorch is being imported or at work."
+    with Labeler(shots) as labeler:
+        time.sleep(seconds)
+        labeler.process.send_signal(signal.SIGINT)
+        assert labeler.process.wait(30) == 0
 
 
 def test_check_sample_is_blind_and_kept(visit, shots):
@@ -339,7 +341,7 @@ def test_grid_and_review(visit, shots):
         page.keyboard.press("Enter")
         settled(page)
         after, other = labels(shots), "dark" if guessed == "bright" else "bright"
-        assert {name: after.get(name) for name in names} == {name: guessed for name in names} | {
+        assert {name: after.get(name) for name in names} == dict.fromkeys(names, guessed) | {
             names[1]: other, names[2]: None}
         assert {row.how for row in read_label_file(shots / "labels.csv")} >= {"confirmed"}
         page.wait_for_timeout(500)

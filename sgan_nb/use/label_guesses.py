@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST_PICTURES', 'LabelGuesser']
 
-# %% ../../nbs/use/label_guesses.ipynb #f85ac8e4
+# %% ../../nbs/use/label_guesses.ipynb #3d19fd66
 import random
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from typing import Any
 from ..sources.label_files import LabelRow
 from .label_store import LabelStore, is_open
 
-# %% ../../nbs/use/label_guesses.ipynb #86cdd9f2
+# %% ../../nbs/use/label_guesses.ipynb #83657649
 MOST_PICTURES = 20_000 # That are looked at; the others come in a random order
 
 class LabelGuesser:

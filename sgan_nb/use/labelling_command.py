@@ -5,15 +5,19 @@
 # %% auto #0
 __all__ = ['COMMAND_KEYS', 'class_keys', 'known_labels', 'open_store', 'label_command']
 
-# %% ../../nbs/use/labelling_command.ipynb #f71c17f2
+# %% ../../nbs/use/labelling_command.ipynb #c7782f26
+import os
 import socket
+import sys
+import time
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from .options import command
 
-# %% ../../nbs/use/labelling_command.ipynb #3668c974
+# %% ../../nbs/use/labelling_command.ipynb #5df7124f
 COMMAND_KEYS = "nuqxhl?+-" # Single keys with which the page does something else than labeling
 
 def class_keys(
@@ -30,7 +34,7 @@ def class_keys(
         keys[key] = name
     return keys
 
-# %% ../../nbs/use/labelling_command.ipynb #0d40aedf
+# %% ../../nbs/use/labelling_command.ipynb #1dec4072
 def known_labels(
     root:Path, # Folder of the pictures, without a file of the labeling page
     classes:list[str], # Names that were given; empty: any folder may be a class
@@ -47,7 +51,7 @@ def known_labels(
     return [LabelRow(name, label, part, how) for name, label, part in zip(layout.files, layout.labels, layout.parts)
             if label is not None and (how == "import" or not classes or label in classes)]
 
-# %% ../../nbs/use/labelling_command.ipynb #33c9610b
+# %% ../../nbs/use/labelling_command.ipynb #acb3c698
 def open_store(
     root:Path, # Folder of the pictures
     annotator:str="", # Name of who labels
@@ -79,7 +83,7 @@ def _found(store:Any, rows:list[Any], skipped:Counter) -> list[str]:
     if labels: lines.append(", ".join(f"{name} {labels[name]:,}" for name in store.classes) + f" in {store.file}")
     return lines
 
-# %% ../../nbs/use/labelling_command.ipynb #9a4163b2
+# %% ../../nbs/use/labelling_command.ipynb #4e428221
 def _label_parser() -> ArgumentParser:
     "Options of sgan_label."
     parser = ArgumentParser("sgan_label", description="Label a folder of pictures on a page in the browser: one key a "
@@ -100,7 +104,7 @@ def _listen(port:int) -> socket.socket:
     except (OSError, OverflowError):
         raise OSError(f"port {port} cannot be used: another page may be open there; choose another --port") from None
 
-# %% ../../nbs/use/labelling_command.ipynb #8438bdf2
+# %% ../../nbs/use/labelling_command.ipynb #47967bcd
 @command
 def label_command(
     arguments:list[str]|None=None, # Options and their values; None: those of the process
@@ -110,7 +114,6 @@ def label_command(
     keys, run = class_keys(options.keys), options.run
     if run and not ((run if run.is_dir() else run.parent) / "config.json").is_file():
         raise FileNotFoundError(f"{run} is not a run: name a folder written by sgan_train")
-    from threading import Thread
     import uvicorn
     from sgan_nb.use.label_answers import load_labeling
     from sgan_nb.use.label_store import draw_check
@@ -119,8 +122,18 @@ def label_command(
         store, lines = open_store(options.root, options.annotator, [*options.classes, *keys.values()])
         if options.check is not None: lines.append(f"check sample: {draw_check(store, options.check):,} pictures")
         labeling = load_labeling(store, run, keys, "one" if options.check is None else "check")
-        Thread(target=labeling.guesser.work, daemon=True).start()
         print(*lines, f"http://127.0.0.1:{options.port} (the page); Ctrl-C stops it", sep="\n", flush=True)
         settings = uvicorn.Config(create_label_app(labeling), log_level="warning", server_header=False)
-        try: uvicorn.Server(settings).run(sockets=[listening])
-        except KeyboardInterrupt: pass # nothing is lost: every answer is on disk
+        _serve(uvicorn.Server(settings), listening, labeling.guesser)
+
+def _serve(server:Any, listening:socket.socket, guesser:Any) -> None:
+    "Run a server until it is stopped, and the guesser beside it; ends the process."
+    def work() -> None:
+        "The guesser's work, once the page is up."
+        while not server.started: time.sleep(0.05)
+        guesser.work()
+    Thread(target=work, daemon=True).start()
+    try: server.run(sockets=[listening])
+    except KeyboardInterrupt: pass # nothing is lost: every answer is on disk
+    sys.stdout.flush()
+    os._exit(0) # at once: PyTorch, interrupted in its thread, would abort

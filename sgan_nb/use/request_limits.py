@@ -59,7 +59,8 @@ class Worker:
         queue:int, # Calls that run or wait; more are refused
         seconds:float, # How long a call may take, waiting included
     ):
-        self.pool = ThreadPoolExecutor(threads, "model", initializer=_use_one_thread)
+        import torch # here, because a page without a network has no worker and should not wait for this import
+        self.pool = ThreadPoolExecutor(threads, "model", initializer=torch.set_num_threads, initargs=(1,))
         self.places, self.seconds = BoundedSemaphore(queue), seconds
 
     async def run(self,
@@ -72,11 +73,6 @@ class Worker:
         future.add_done_callback(lambda _: self.places.release()) # also when cancelled before it began
         try: return await asyncio.wait_for(asyncio.wrap_future(future), self.seconds)
         except TimeoutError: raise _come_back("The service was too busy to answer in time") from None
-
-def _use_one_thread() -> None:
-    "Let this thread compute on one core."
-    import torch # slow to import, and a page without a network has no use for it
-    torch.set_num_threads(1)
 
 def _come_back(reason:str) -> HTTPException:
     "Error 429."

@@ -34,8 +34,8 @@ WINGS = {
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "time_to_accuracy"]),
     "use": ("what to do with a trained classifier", [
         "picture_input", "estimator_setup", "estimator", "half_precision", "formats", "model_card", "export",
-        "request_limits", "answers", "service", "options", "commands", "measuring_commands", "thumbnails", "label_store",
-        "label_counts", "label_guesses", "label_answers", "labelling", "labelling_command"]),
+        "request_limits", "answers", "service", "options", "commands", "measuring_commands", "thumbnails",
+        "label_store", "label_counts", "label_guesses", "label_answers", "labelling", "labelling_command"]),
     "report": ("from runs to figures, tables and the paper", [
         "experiments", "latex", "settings_tables", "numbers", "manifest", "figures_of_runs", "evaluated_runs",
         "figures_of_networks", "work", "tables", "build"]),

@@ -1,4 +1,6 @@
-"""Take report/figures/labelling.png: the labeling page with 45 digits labeled one at a time and 24 to confirm, `python report/label_screenshot.py`.
+"""The labeling page with 45 digits labeled and 24 to confirm, as report/figures/labelling.png.
+
+To be run as `python report/label_screenshot.py`.
 
 Needs a Chromium that Playwright can drive: on Debian and Ubuntu, apt-get install chromium-headless-shell.
 """
@@ -50,7 +52,8 @@ def main():
         folder.mkdir()
         truth = write_digits(folder)
         command = "import sys; from sgan_nb.use.labelling_command import label_command; sys.exit(label_command())"
-        server = subprocess.Popen([sys.executable, "-c", command, folder, "--port", str(PORT), "--classes", *"0123456789"])
+        options = "--port", str(PORT), "--classes", *"0123456789"
+        server = subprocess.Popen([sys.executable, "-c", command, folder, *options])
         try:
             while not is_up(): time.sleep(0.2)
             with sync_playwright() as playwright:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.error import HTTPError
@@ -17,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from test_page import BROWSERS, PLACES
 
-from sgan_nb.sources.label_files import read_label_file, write_label_file
+from sgan_nb.sources.label_files import read_label_file
 from sgan_nb.use.label_store import in_check
 
 LABEL = [SERVE[0], "-c", SERVE[2].replace("use.commands", "use.labelling_command").replace("serve_", "label_")]
@@ -315,7 +314,7 @@ def test_check_sample_is_blind_and_kept(visit, shots):
 
 
 def test_grid_and_review(visit, shots):
-    "From twelve right guesses on, a grid: one picture is changed, one left out, the rest confirmed, all undone at once."
+    "From twelve right guesses on, a grid: one is changed, one left out, the rest confirmed, all undone at once."
     for i in range(20, 60):
         name = "dark" if i % 3 else "bright"
         picture = Image.linear_gradient("L").rotate(0 if name == "dark" else 90).resize((64, 64))

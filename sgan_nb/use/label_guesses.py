@@ -5,17 +5,16 @@
 # %% auto #0
 __all__ = ['MOST_PICTURES', 'LabelGuesser']
 
-# %% ../../nbs/use/label_guesses.ipynb #3d19fd66
+# %% ../../nbs/use/label_guesses.ipynb #e97fa322
 import random
 from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 from typing import Any
-from ..sources.label_files import LabelRow
 from .label_store import LabelStore, is_open
 
-# %% ../../nbs/use/label_guesses.ipynb #83657649
+# %% ../../nbs/use/label_guesses.ipynb #e95b7fa5
 MOST_PICTURES = 20_000 # That are looked at; the others come in a random order
 
 class LabelGuesser:

@@ -6,7 +6,7 @@
 __all__ = ['label_router', 'LABEL_PAGE', 'Shared', 'LocalOnly', 'current_labeling', 'labeling_page', 'picture', 'state', 'start',
            'save_answers', 'undo_answers', 'ask', 'create_label_app']
 
-# %% ../../nbs/use/labelling.ipynb #74ac92ea
+# %% ../../nbs/use/labelling.ipynb #a520e1e0
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ from .label_answers import shown, suggested_grid, take_back, to_review
 from .label_store import class_name, draw_check
 from .request_limits import HEADERS, Guard, add_errors, page_policy
 
-# %% ../../nbs/use/labelling.ipynb #f3c54cbc
+# %% ../../nbs/use/labelling.ipynb #93c47a7e
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 class LocalOnly:
@@ -39,7 +39,7 @@ class LocalOnly:
                 return await answer(scope, receive, send)
         await self.app(scope, receive, send)
 
-# %% ../../nbs/use/labelling.ipynb #9361d29e
+# %% ../../nbs/use/labelling.ipynb #c1f77b75
 label_router = APIRouter()
 LABEL_PAGE = (files("sgan_nb") / "label_page.html").read_text(encoding="utf-8")
 
@@ -100,7 +100,7 @@ def start(
     last = [row.file_name for row in sorted(rows, key=lambda row: row.time)[-10:]]
     return {"state": described(labeling, -1), "recent": [shown(labeling, name) for name in last]}
 
-# %% ../../nbs/use/labelling.ipynb #5bef2251
+# %% ../../nbs/use/labelling.ipynb #c742cf0b
 @label_router.post("/answers")
 def save_answers(
     labeling:Shared, # Of the application
@@ -148,7 +148,7 @@ def ask(
         if what == "rename": _saved(store.rename_class, body.name, new)
     return said | {"state": described(labeling, body.version)}
 
-# %% ../../nbs/use/labelling.ipynb #0726facf
+# %% ../../nbs/use/labelling.ipynb #c42376b4
 def create_label_app(
     labeling:Labeling, # Of a folder
 ) -> FastAPI: # An ASGI application

@@ -401,6 +401,24 @@ def test_many_pictures_without_delay(visit, tmp_path):
         assert len(names) == 30 and set(labels(root)) == names
 
 
+def test_merged_classes_come_apart_again(visit, shots):
+    "Merging two classes is one action, and so is undoing it."
+    with Labeler(shots, "--classes", "dark", "bright") as labeler:
+        page = visit(labeler)
+        press_true(page, 8)
+        settled(page)
+        before = labels(shots)
+        page.click("#change summary")
+        page.select_option("#old", "bright")
+        page.fill("#renamed", "dark")
+        page.click("#rename")
+        expect(page.locator("#classes button")).to_have_count(1)
+        assert set(labels(shots).values()) == {"dark"}
+        page.click("#undo")
+        expect(page.locator("#classes button")).to_have_count(2)
+        assert labels(shots) == before and set(before.values()) == {"dark", "bright"}
+
+
 def test_originals_are_never_touched(visit, shots):
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in shots.glob("*.png")}
     with Labeler(shots, "--classes", "dark", "bright") as labeler:

@@ -6,7 +6,7 @@
 __all__ = ['label_router', 'LABEL_PAGE', 'Shared', 'LocalOnly', 'current_labeling', 'labeling_page', 'picture', 'state', 'start',
            'save_answers', 'undo_answers', 'ask', 'create_label_app']
 
-# %% ../../nbs/use/labelling.ipynb #a520e1e0
+# %% ../../nbs/use/labelling.ipynb #8327ddcc
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ from .label_answers import shown, suggested_grid, take_back, to_review
 from .label_store import class_name, draw_check
 from .request_limits import HEADERS, Guard, add_errors, page_policy
 
-# %% ../../nbs/use/labelling.ipynb #93c47a7e
+# %% ../../nbs/use/labelling.ipynb #2abd4e4a
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 class LocalOnly:
@@ -39,7 +39,7 @@ class LocalOnly:
                 return await answer(scope, receive, send)
         await self.app(scope, receive, send)
 
-# %% ../../nbs/use/labelling.ipynb #c1f77b75
+# %% ../../nbs/use/labelling.ipynb #1517e0d4
 label_router = APIRouter()
 LABEL_PAGE = (files("sgan_nb") / "label_page.html").read_text(encoding="utf-8")
 
@@ -100,7 +100,7 @@ def start(
     last = [row.file_name for row in sorted(rows, key=lambda row: row.time)[-10:]]
     return {"state": described(labeling, -1), "recent": [shown(labeling, name) for name in last]}
 
-# %% ../../nbs/use/labelling.ipynb #c742cf0b
+# %% ../../nbs/use/labelling.ipynb #baa3222b
 @label_router.post("/answers")
 def save_answers(
     labeling:Shared, # Of the application
@@ -134,7 +134,7 @@ def ask(
     labeling:Shared, # Of the application
     what:Literal["next", "grid", "review", "classes", "rename", "check"], # What is wanted
     body:AskBody, # Its arguments
-) -> dict: # items, label and note, or name; and the state
+) -> dict: # items, label and note, name, or rows before and after; and the state
     "Pictures to show; a new, renamed or merged class; a check sample."
     store, said = labeling.store, {}
     _saved(store.refresh)
@@ -145,10 +145,12 @@ def ask(
     else:
         new = class_name(body.new if what == "rename" else body.name)
         said = {"name": _saved(store.add_class, new)} if what == "classes" else {}
-        if what == "rename": _saved(store.rename_class, body.name, new)
+        if what == "rename":
+            before = _saved(store.rename_class, body.name, new)
+            said = {"before": _plain(before), "after": _plain({name: store.rows.get(name) for name in before})}
     return said | {"state": described(labeling, body.version)}
 
-# %% ../../nbs/use/labelling.ipynb #c42376b4
+# %% ../../nbs/use/labelling.ipynb #367789e2
 def create_label_app(
     labeling:Labeling, # Of a folder
 ) -> FastAPI: # An ASGI application

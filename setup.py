@@ -29,7 +29,7 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={name: settings[f"{name}_requirements"].split() for name in EXTRAS},
     packages=find_packages(include=["sgan_nb", "sgan_nb.*"]),
-    package_data={"sgan_nb": ["page.html", "pretrained/*"]},
+    package_data={"sgan_nb": ["page.html", "label_page.html", "pretrained/*"]},
     package_dir={"": "."},
     entry_points={
         "console_scripts": settings["console_scripts"].split(),

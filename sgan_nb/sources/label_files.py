@@ -24,7 +24,7 @@ class LabelRow:
     file_name:str # Relative to the folder of the label file, with /
     label:str|None = None # Name of the class; None: no label
     split:str = "" # train, test, validation; empty: not said
-    how:str = "import" # random, typical, doubtful, confirmed, folder, import
+    how:str = "import" # random, typical, doubtful, rare, confirmed, folder, import
     mark:str = "" # unsure, bad, disputed; mostly empty
     annotator:str = "" # Who
     seconds:str = "" # From showing the picture to its label

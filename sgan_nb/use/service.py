@@ -4,12 +4,9 @@
 
 # %% auto #0
 __all__ = ['router', 'PAGE', 'current_service', 'possible_errors', 'upload_name', 'read_urls', 'predict_pictures',
-           'generate_images', 'describe_model', 'report_health', 'page_policy', 'drawing_page', 'create_app']
+           'generate_images', 'describe_model', 'report_health', 'drawing_page', 'create_app']
 
 # %% ../../nbs/use/service.ipynb #f17d981d
-import re
-from base64 import b64encode
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -23,7 +20,7 @@ from ..data import image_grid
 from ..runs.trained_model import draw_images
 from .answers import Health, ModelCard, PictureUrls, Predictions, Problem, Service
 from .answers import data_sheet, load_service, png_bytes, predict_uploads, read_data_url
-from .request_limits import Guard, ServiceSettings, add_errors, read_settings
+from .request_limits import Guard, ServiceSettings, add_errors, page_policy, read_settings
 
 # %% ../../nbs/use/service.ipynb #63b71d63
 router = APIRouter()
@@ -113,17 +110,6 @@ async def report_health() -> Health: # Always ok: who does not answer is not
 
 # %% ../../nbs/use/service.ipynb #3f999750
 PAGE = (files("sgan_nb") / "page.html").read_text(encoding="utf-8")
-
-def page_policy(
-    html:str, # With one script and one style element
-) -> str: # Content-Security-Policy
-    "A policy that allows the page's own script and style, images of this service, and requests to it."
-    def hash_of(kind:str) -> str:
-        "Hash of what the only element of a kind contains."
-        content = re.search(rf"(?s)<{kind}>(.*?)</{kind}>", html)[1]
-        return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
-    return (f"default-src 'none'; script-src {hash_of('script')}; style-src {hash_of('style')}; img-src 'self' data:; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
 # %% ../../nbs/use/service.ipynb #e315d684
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)

@@ -38,10 +38,10 @@ def gradient_histograms(
 # %% ../../nbs/methods/picture_features.ipynb #683e4dd8
 def gradient_features(
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
-) -> Tensor: # float32, shape (N, min(50, N)), on the CPU; the mean of each column is 0
+) -> Tensor: # float32, shape (N, min(50, N)), on the CPU; the mean of each column is 0; (N, 1) if all are alike
     "The first 50 principal components of the histograms of oriented gradients of these images."
     histograms = gradient_histograms(images)
-    if len(histograms) == 1: return torch.zeros(1, 1) # nothing to differ from
+    if (histograms == histograms[0]).all(): return torch.zeros(len(histograms), 1) # nothing that tells them apart
     from sklearn.decomposition import PCA # slow to import: where it is used
     n = min(50, *histograms.shape) # `covariance_eigh` draws nothing at random
     return torch.from_numpy(PCA(n, svd_solver="covariance_eigh").fit_transform(histograms.numpy()))

@@ -69,6 +69,17 @@ class LabelGuesser:
         else: self.features = gradient_features(images)
         self.graph = NeighborGraph(self.features)
 
+    def first_to_label(self,
+        n:int, # At most so many
+    ) -> list[str]: # Files, the most telling first
+        "Which pictures to label first: those that stand for the most others; looks at all of them."
+        from sgan_nb.methods.picture_choice import typical_pictures
+        self._look()
+        _, labels = self._labels()
+        known, n_open = (labels != -1).nonzero().flatten(), int((labels == -1).sum())
+        if not n_open: return []
+        return [self.names[i] for i in typical_pictures(self.features, min(n, n_open), self.seed, known).tolist()]
+
     def _labels(self) -> tuple[list[str], Any]:
         "Classes, and for each picture its class, -1 for one to ask for, -2 for one not to ask for; int64."
         import torch

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 from threading import Thread
@@ -93,6 +93,8 @@ def _label_parser() -> ArgumentParser:
     parser.add_argument("--keys", default="", metavar="NAME=KEY,...", help="letters beside the digits: cat=c,dog=d")
     parser.add_argument("--check", type=int, metavar="N", help="draw N pictures at random, once, to measure accuracy "
                         "on; they are labeled without a guess and never trained on")
+    parser.add_argument("--list", type=int, metavar="N", help="print the names of the N pictures to label first, those "
+                        "that stand for the most others, and open no page")
     parser.add_argument("--run", type=Path, help="run folder whose network guesses (default: guesses without training)")
     parser.add_argument("--annotator", default="", metavar="NAME", help="labels go to ROOT/labels.NAME.csv")
     parser.add_argument("--port", type=int, default=8001, help="port to listen on (default: 8001)")
@@ -114,6 +116,7 @@ def label_command(
     keys, run = class_keys(options.keys), options.run
     if run and not ((run if run.is_dir() else run.parent) / "config.json").is_file():
         raise FileNotFoundError(f"{run} is not a run: name a folder written by sgan_train")
+    if options.list is not None: return _print_list(options)
     import uvicorn
     from sgan_nb.use.label_answers import load_labeling
     from sgan_nb.use.label_store import draw_check
@@ -125,6 +128,13 @@ def label_command(
         print(*lines, f"http://127.0.0.1:{options.port} (the page); Ctrl-C stops it", sep="\n", flush=True)
         settings = uvicorn.Config(create_label_app(labeling), log_level="warning", server_header=False)
         _serve(uvicorn.Server(settings), listening, labeling.guesser)
+
+def _print_list(options:Namespace) -> None:
+    "Print the names of the pictures to label first, one a line."
+    if options.list < 1: raise ValueError(f"--list wants a number of pictures, got {options.list}")
+    from sgan_nb.use.label_guesses import LabelGuesser
+    store, _ = open_store(options.root, options.annotator)
+    print("\n".join(LabelGuesser(store, options.run).first_to_label(options.list)))
 
 def _serve(server:Any, listening:socket.socket, guesser:Any) -> None:
     "Run a server until it is stopped, and the guesser beside it; ends the process."

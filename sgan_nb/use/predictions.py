@@ -69,7 +69,8 @@ def predict_files(
 ) -> list[dict]: # One row a file, in order; `error` is empty for those that could be read
     "What a classifier says of files; a file that cannot be read is a row too."
     rows, batch = [], []
-    bar = tqdm(zip(names, _inputs(files, model)), "classifying", len(files), delay=2, leave=False, unit=" pictures")
+    bar = tqdm(zip(names, _inputs(files, model)), "classifying", len(files), delay=2, mininterval=1, leave=False,
+               unit=" pictures")
     for name, (image, error) in bar:
         rows.append(dict(file_name=name, error=error))
         if image is not None: batch.append((rows[-1], image))

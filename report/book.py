@@ -19,8 +19,9 @@ TABLE = "## The notebooks"
 SPINE = ["00_data", "01_baseline", "02_discriminator", "03_generator", "04_losses", "05_training", "06_evaluation"]
 WINGS = {
     "basics": ("what every part may use", ["names", "atomic_files", "plot_style", "random_numbers"]),
-    "sources": ("where pictures come from", ["archives", "packaged_sets", "picture_files", "label_files", "folder_layout",
-                                              "decoded_pictures", "own_pictures", "arrays"]),
+    "sources": ("where pictures come from", [
+        "read_options", "archives", "packaged_sets", "picture_files", "label_files", "folder_layout",
+        "decoded_pictures", "own_pictures", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
         "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement",
         "label_propagation", "spreading", "choosing_labels", "picture_features", "picture_choice", "terms",
@@ -29,7 +30,8 @@ WINGS = {
         "devices", "data_parallel", "run_folder", "run_data", "run_state", "step_losses", "checkpoints", "run_records",
         "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
-        "run_figures", "cross_validation", "benchmark", "results_table", "calibration", "decision_boundary"]),
+        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "calibration",
+        "decision_boundary"]),
     "speed": ("what a step costs", [
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "time_to_accuracy"]),
     "use": ("what to do with a trained classifier", [

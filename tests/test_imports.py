@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ["matplotlib", "seaborn", "sklearn", "scipy", "uvicorn", "fastapi", "onnx", "torchvision"]
 SLOW = ["torch", "numpy", "PIL", *HEAVY]
-LIGHT = ["methods.settings", "methods.methods", "use.options", "use.commands", "use.train_command", "use.predict_commands",
-         "use.measuring_commands"]
+LIGHT = ["methods.settings", "methods.methods", "use.options", "use.commands", "use.train_command",
+         "use.predict_commands", "use.measuring_commands", "use.labelling_command"]
 
 
 def console_scripts():

@@ -92,8 +92,8 @@ def _loaded(config:TrainConfig) -> ImageData:
     "The data set that settings name."
     data = data_of(config)
     if not len(data.test_images):
-        raise ValueError(f"{data.name} has no test pictures, and a benchmark compares accuracies: put some of each class "
-                         "into test/, or hold a share of the labels out (--test-share 0.2)")
+        raise ValueError(f"{data.name} has no test pictures, and a benchmark compares accuracies: put some of each "
+                         "class into test/, or hold a share of the labels out (--test-share 0.2)")
     return data
 
 # %% ../../nbs/measuring/benchmark.ipynb #1ec75f10

@@ -58,8 +58,8 @@ def read_indices(
         if not line: continue
         index = numbers.get(line, int(line) if line.isdecimal() else n_images)
         if index >= n_images:
-            raise ValueError(f"{file}, line {number}: expected an index below {n_images}{' or a file name' * bool(names)}"
-                             f", got {line[:40]!r}")
+            raise ValueError(f"{file}, line {number}: expected an index below {n_images}"
+                             f"{' or a file name' * bool(names)}, got {line[:40]!r}")
         indices.append(index)
     if len(set(indices)) < max(1, len(indices)): raise ValueError(f"{file} is empty or names an image twice")
     return torch.tensor(indices)

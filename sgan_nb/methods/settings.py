@@ -20,7 +20,7 @@ class TrainConfig:
     data:str = "auto" # Data set, or folder:PATH for own pictures
     n_labels:int = 100 # Labeled images, the same number per class; 0: all that have a label
     draw:int = 0 # Seed of the choice of labeled images, separate from that of the networks
-    strategy:str = "random" # Choice of the labeled images: random (class-balanced), representative, typical or file:PATH
+    strategy:str = "random" # Choice of labeled images: random (class-balanced), representative, typical or file:PATH
     n_validation:int = 0 # Validation images, the same number per class: extra labels, declared as such
     labeled_in_unlabeled:bool = False # Whether the labeled images also count as unlabeled ones
     image_size:int = 0 # Side in pixels to which images are resized; 0 keeps the data set's own
@@ -97,10 +97,11 @@ def _canonical(weights:dict[str, Weight]) -> str:
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("latent_size", "epochs", "batch_size", "labeled_batch_size")),
-    (0, _INF, ("n_labels", "draw", "seed", "n_validation", "image_size", "temperature", "weight_decay", "augmentation_strength",
-               "input_noise", "hidden_noise", "gradient_clip", "epoch_steps", "patience")),
+    (0, _INF, ("n_labels", "draw", "seed", "n_validation", "image_size", "temperature", "weight_decay",
+               "augmentation_strength", "input_noise", "hidden_noise", "gradient_clip", "epoch_steps", "patience")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
-    (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence", "test_share")),
+    (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence",
+            "test_share")),
     (0, 1.001, ("decay_start", "propagation_start"))]
 
 def _check_ranges(config:TrainConfig) -> None:

@@ -9,9 +9,10 @@ __all__ = ['data_of', 'check_split', 'file_record', 'with_classes_of', 'test_dat
 from dataclasses import replace
 from pathlib import Path
 import torch
-from ..data import ImageData, Split, is_own, load_data
+from ..data import ImageData, Split, load_data
 from ..methods.settings import TrainConfig
 from .run_folder import read_record
+from ..sources.read_options import is_own
 
 # %% ../../nbs/runs/run_data.ipynb #0d0bc7ea
 def data_of(
@@ -32,8 +33,8 @@ def check_split(
     "Raise `ValueError` for a split that the method cannot learn from, with what would help."
     if config.uses_unlabeled and not len(split.unlabeled):
         raise ValueError(f"every training picture of {data.name} has a label, and {config.method} learns from pictures "
-                         "without one: add some (in a folder named unlabeled), or use the labeled ones as unlabeled too "
-                         "(--labeled-in-unlabeled), or choose --method augmented, which needs none")
+                         "without one: add some (in a folder named unlabeled), or use the labeled ones as unlabeled "
+                         "too (--labeled-in-unlabeled), or choose --method augmented, which needs none")
     if config.select == "validation" and not len(split.validation):
         raise ValueError("select = validation needs n_validation > 0, or data with a validation part")
 

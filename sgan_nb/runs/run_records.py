@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from ..basics.atomic_files import write_atomically
 from ..baseline import accuracy, predict
 from ..data import ImageData, image_grid
@@ -112,8 +112,11 @@ def write_results(
         epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
         labeled=state.split.labeled.tolist(), environment=state.environment)
     if data.origin: state.results["found"] = data.origin.found
-    if folder is None: return
-    for name, tensors in weights.items(): save_tensors(folder / f"best_{name}_{c.method}.pt", tensors)
+    if folder is not None: _write_files(folder, state, weights, predicted)
+
+def _write_files(folder:Path, state:TrainState, weights:dict, predicted:np.ndarray|None) -> None:
+    "Write the selected weights, the class of each test image if there are any, and last the results."
+    for name, tensors in weights.items(): save_tensors(folder / f"best_{name}_{state.config.method}.pt", tensors)
     if predicted is not None: save_array(folder / "test_predictions.npy", predicted)
     save_json(folder / "results.json", state.results)
 

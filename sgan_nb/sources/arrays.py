@@ -10,13 +10,14 @@ from collections import Counter
 from hashlib import blake2b
 from math import isqrt
 from pathlib import Path
+from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from .archives import ReadOptions
 from .label_files import LABEL_COLUMNS, NO_LABEL, SPLITS
 from .own_pictures import SIDES, assemble
 from .picture_files import square_pixels
+from .read_options import ReadOptions
 
 # %% ../../nbs/sources/arrays.ipynb #10f907f5
 def _with_channels(images:np.ndarray, name:str) -> np.ndarray:
@@ -25,7 +26,8 @@ def _with_channels(images:np.ndarray, name:str) -> np.ndarray:
         side, color_side = isqrt(images.shape[1]), isqrt(images.shape[1] // 3)
         if side * side == images.shape[1]: return images.reshape(-1, side, side, 1)
         if 3 * color_side * color_side == images.shape[1]: return images.reshape(-1, color_side, color_side, 3)
-        raise ValueError(f"{name}: rows of {images.shape[1]} pixels are no square pictures, grey or with three channels")
+        raise ValueError(f"{name}: rows of {images.shape[1]} pixels are no square pictures, grey or with three "
+                         "channels")
     if images.ndim == 3: return images[..., None]
     if images.ndim == 4 and images.shape[3] in (1, 3): return images
     if images.ndim == 4 and images.shape[1] in (1, 3): return images.transpose(0, 2, 3, 1)
@@ -41,7 +43,7 @@ def _as_bytes(images:np.ndarray, name:str) -> np.ndarray:
     return images if scale == 255 and images.dtype == np.uint8 else (images * (255 / scale)).round().astype(np.uint8)
 
 def _square(images:np.ndarray, options:ReadOptions) -> torch.Tensor:
-    "uint8 images (N, H, W, C) as (N, C, side, side): as they are where a network can read them, else cropped and resized."
+    "uint8 images (N, H, W, C) as (N, C, side, side): as they are if a network can read them, else cropped and resized."
     n, h, w, c = images.shape
     fits = h == w and h % 4 == 0 and h <= SIDES[-1]
     side = options.image_size or (h if fits else max((s for s in SIDES if s <= min(h, w)), default=SIDES[0]))
@@ -90,6 +92,21 @@ _NAMES = {"train": (("x_train", "y_train"), ("train_images", "train_labels"), ("
           "test": (("x_test", "y_test"), ("test_images", "test_labels"), ("X_test", "y_test"))
           } # Names of images and labels of each part, as Keras, MedMNIST and scikit-learn have them
 
+def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarray, list]]:
+    "Images and labels of each part that an archive has; `ValueError` for none to train with, or labels for others."
+    found = {}
+    for part, names in _NAMES.items():
+        pair = next((pair for pair in names if set(pair) <= arrays.keys()), None)
+        if pair is None and part == "train":
+            raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and "
+                             f"{names[0][1]}, or {names[1][0]} and {names[1][1]}")
+        if pair is None: continue
+        images, labels = arrays[pair[0]], _labels(arrays[pair[1]], f"{file}, {pair[1]}")
+        if len(labels) != len(images):
+            raise ValueError(f"{file}: {pair[0]} has {len(images)} images, {pair[1]} {len(labels)} labels")
+        found[part] = images, labels
+    return found
+
 def read_npz(
     file:Path, # Archive of arrays
     options:ReadOptions, # Size, channels, share of the labels for testing
@@ -100,29 +117,17 @@ def read_npz(
         with np.load(file, allow_pickle=False) as archive: arrays = {name: archive[name] for name in archive.files}
     except Exception as e: # not an archive, truncated, or with Python objects inside, which could run anything
         raise ValueError(f"{file} is not a readable npz archive of numbers and texts ({e})") from None
-    images, labels, parts = [], [], []
-    for part, names in _NAMES.items():
-        found = next((pair for pair in names if set(pair) <= arrays.keys()), None)
-        if found is None and part == "train":
-            raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and {names[0][1]}, "
-                             f"or {names[1][0]} and {names[1][1]}")
-        if found is None: continue
-        values = _labels(arrays[found[1]], f"{file}, {found[1]}")
-        if len(values) != len(arrays[found[0]]):
-            raise ValueError(f"{file}: {found[0]} has {len(arrays[found[0]])} images, {found[1]} {len(values)} labels")
-        images.append(arrays[found[0]])
-        labels += values
-        parts += len(values) * [part]
+    found = _parts(arrays, file)
+    images = [images for images, _ in found.values()]
+    labels = [label for _, labels in found.values() for label in labels]
+    parts = [part for part, (_, labels) in found.items() for _ in labels]
     if len({array.shape[1:] for array in images}) > 1:
         raise ValueError(f"{file}: images of different shapes, {', '.join(str(array.shape[1:]) for array in images)}")
     return _assembled("npz", file, np.concatenate(images), labels, parts, options)
 
 # %% ../../nbs/sources/arrays.ipynb #6ef8dff7
-def read_csv(
-    file:Path, # Table with a header, perhaps compressed
-    options:ReadOptions, # Size, channels, share of the labels for testing
-) -> tuple: # The arguments of `ImageData`
-    "Images and labels of a table; `ValueError` or `FileNotFoundError` in one line."
+def _read_table(file:Path) -> tuple[Any, str]:
+    "A table and the name of its column of labels; `ValueError` or `FileNotFoundError` in one line."
     import pandas as pd # slow to import: where it is used
     if not file.is_file(): raise FileNotFoundError(f"no such file: {file}")
     try: table = pd.read_csv(file)
@@ -130,6 +135,14 @@ def read_csv(
         raise ValueError(f"{file} is not a readable table ({str(e).splitlines()[0]})") from None
     column = next((name for name in LABEL_COLUMNS if name in table.columns), None)
     if column is None: raise ValueError(f"{file} has no column {' or '.join(LABEL_COLUMNS[:2])}: it holds no labels")
+    return table, column
+
+def read_csv(
+    file:Path, # Table with a header, perhaps compressed
+    options:ReadOptions, # Size, channels, share of the labels for testing
+) -> tuple: # The arguments of `ImageData`
+    "Images and labels of a table; `ValueError` or `FileNotFoundError` in one line."
+    table, column = _read_table(file)
     parts = table["split"].fillna("train").astype(str).str.casefold() if "split" in table.columns else None
     pixels = table.drop(columns=[column, *(["split"] if parts is not None else [])])
     strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif"), None)

@@ -100,5 +100,5 @@ def read_decoded(
     try: _keep(file, decoded)
     except OSError as e:
         warnings.warn(f"the decoded pictures cannot be kept in {file.parent} ({e.strerror or e}): "
-                      "they will be decoded again at the next start")
+                      "they will be decoded again at the next start", stacklevel=2)
     return decoded

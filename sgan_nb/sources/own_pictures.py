@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Generator, Tensor
-from .archives import ReadOptions
 from .decoded_pictures import DecodedPictures, read_decoded
 from .folder_layout import Layout, read_layout
 from .packaged_sets import held_out
+from .read_options import ReadOptions
 
 # %% ../../nbs/sources/own_pictures.ipynb #0b653fec
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def found_line(
     trained[validation] = False
     counts = torch.bincount(targets[trained & (targets >= 0)], minlength=len(classes)).tolist()
     named = [f"{label} {n:,}" for label, n in zip(classes, counts)]
-    if len(named) > 12: named[12:] = [f"and {len(named) - 12} more with {min(counts[12:]):,} to {max(counts[12:]):,} each"]
+    if len(named) > 12:
+        named[12:] = [f"and {len(named) - 12} more with {min(counts[12:]):,} to {max(counts[12:]):,} each"]
     parts = [f"{len(classes)} classes ({', '.join(named)})", f"{(targets < 0).sum().item():,} unlabeled"]
     if len(validation): parts.append(f"{len(validation):,} validation")
     parts.append(f"{n_test:,} test" if n_test else "no test set")
@@ -91,8 +92,8 @@ def _check_readable(layout:Layout, decoded:DecodedPictures, skip_broken:bool) ->
     broken = [name for name, error in zip(layout.files, decoded.errors) if error]
     if broken and not skip_broken:
         named = ", ".join(broken[:20]) + (f" and {len(broken) - 20} more" if len(broken) > 20 else "")
-        raise ValueError(f"{len(broken)} of {len(layout.files)} pictures cannot be read: {named}; repair or remove them, "
-                         f"or go on without them (--skip-broken)")
+        raise ValueError(f"{len(broken)} of {len(layout.files)} pictures cannot be read: {named}; repair or remove "
+                         "them, or go on without them (--skip-broken)")
     return readable
 
 def _usable(layout:Layout, decoded:DecodedPictures, options:ReadOptions) -> tuple[np.ndarray, Counter]:
@@ -112,7 +113,8 @@ def _warn_of_two_labels(layout:Layout, decoded:DecodedPictures, keep:np.ndarray)
         if label is None or not good: continue
         other = first.setdefault(h, (name, label))
         if other[1] != label:
-            warnings.warn(f"{other[0]} and {name} are the same picture with the labels {other[1]} and {label}")
+            warnings.warn(f"{other[0]} and {name} are the same picture with the labels {other[1]} and {label}",
+                          stacklevel=2)
 
 # %% ../../nbs/sources/own_pictures.ipynb #af127fdf
 def read_own_pictures(
@@ -131,6 +133,12 @@ def read_own_pictures(
     return assemble("folder", folder.resolve().name, images, targets, [layout.parts[i] for i in kept], layout.classes,
                     options.test_share, (files, hashes, skipped))
 
+def _check_trained(name:str, targets:Tensor, classes:tuple[str, ...]) -> None:
+    "Raise `ValueError` for a class without a training image."
+    counts = torch.bincount(targets[targets >= 0], minlength=len(classes)).tolist()
+    for label, n in zip(classes, counts):
+        if not n: raise ValueError(f"{name}: class {label} has no training picture that can be used")
+
 def assemble(
     kind:str, # folder, npz or csv
     name:str, # Of the folder or file
@@ -138,8 +146,8 @@ def assemble(
     targets:Tensor, # int64 in [0, K), -1 without a label, shape (N,)
     parts:list[str], # train, validation or test, of each image
     classes:tuple[str, ...], # Names of the K classes
-    test_share:float, # Share of the labeled training images to be held out for testing, in [0, 1)
-    origin:tuple, # Files or row numbers of the N images, their hashes, and what was left out by reason
+    test_share:float, # Share of the labeled training images held out for testing, in [0, 1)
+    origin:tuple, # Files or row numbers of the images, their hashes, and what was left out
 ) -> tuple: # The arguments of `ImageData`
     "A set from its images; `ValueError` for a class without a training image, or too small to hold one out."
     files, hashes, skipped = origin
@@ -147,9 +155,7 @@ def assemble(
     if test_share:
         free = (~is_test & ~is_validation).nonzero().flatten()
         is_test[free[held_out(name, targets[free], classes, test_share, Generator().manual_seed(0))]] = True
-    used = torch.bincount(targets[~is_test & ~is_validation & (targets >= 0)], minlength=len(classes))
-    for label, n in zip(classes, used.tolist()):
-        if not n: raise ValueError(f"{name}: class {label} has no training picture that can be used")
+    _check_trained(name, targets[~is_test & ~is_validation], classes)
     train = (~is_test).nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
     tensors = [images[train], targets[train], images[is_test], targets[is_test]]

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from .archives import ReadOptions, read_set
+from .archives import read_set
+from .read_options import ReadOptions
 
 # %% ../../nbs/sources/packaged_sets.ipynb #c03c2a37
 def held_out(

@@ -48,7 +48,7 @@ def benchmark_command(
     "sgan_benchmark: a grid of methods, data sets, label counts and draws, and its table."
     options = _benchmark_parser().parse_args(arguments)
     import torch
-    from sgan_nb.data import is_own
+    from sgan_nb.sources.read_options import is_own
     from sgan_nb.measuring.benchmark import benchmark_cells
     from sgan_nb.measuring.results_table import format_table, summarize
     if torch.distributed.is_torchelastic_launched():

@@ -26,7 +26,8 @@ def finished_results(
 ) -> dict: # Those of its results that a card tells
     "Results of a finished run; `FileNotFoundError` or `ValueError` in one line when they are missing or incomplete."
     results = read_results(folder)
-    try: return {name: results[name] for name in _FIELDS} | {name: results[name] for name in _OPTIONAL if name in results}
+    optional = {name: results[name] for name in _OPTIONAL if name in results}
+    try: return {name: results[name] for name in _FIELDS} | optional
     except KeyError as e: raise ValueError(f"{Path(folder) / 'results.json'} is damaged: {e} is missing") from None
 
 _FIELDS = ("method", "data", "n_labels", "n_unlabeled", "n_validation", "strategy", "draw", "seed", "select",
@@ -137,8 +138,9 @@ def protocol(
     c, e = model.config, results["environment"]
     curve = c.test_curve and c.select != "test"
     shared = ", the labeled ones among them" if c.labeled_in_unlabeled and results["n_unlabeled"] else ""
+    chosen = _STRATEGIES.get(c.strategy, "taken from a list") if c.n_labels else "all that had a label"
     return "\n".join((
-        f"- Labeled images: {results['n_labels']:,}, {'all that had a label' if not c.n_labels else _STRATEGIES.get(c.strategy, 'taken from a list')} (draw {c.draw}).",
+        f"- Labeled images: {results['n_labels']:,}, {chosen} (draw {c.draw}).",
         f"- Unlabeled images: {results['n_unlabeled']:,}{shared}. Validation images: {results['n_validation']:,}.",
         f"- Method: `{c.method}`, discriminator `{c.discriminator}`, generator `{c.generator}`, "
         f"augmentation `{c.augmentation}`, seed {c.seed}. All settings are in the metadata of the files above.",

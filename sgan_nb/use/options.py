@@ -119,7 +119,8 @@ def labels_count(
 ) -> int: # 0 for all
     "Number of labeled images as an option states it; `ArgumentTypeError` for something else."
     if text == "all": return 0
-    if not text.isdecimal() or not int(text): raise ArgumentTypeError(f"expected a number of images or all, got {text!r}")
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"expected a number of images or all, got {text!r}")
     return int(text)
 
 _TERMS_HELP = ("Changes of the method's terms: their weights, 0 takes one out; with a ramp the weight rises from 0 at "

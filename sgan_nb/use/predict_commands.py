@@ -68,8 +68,9 @@ def sort_command(
     arguments:list[str]|None=None, # Options and their values; None: those of the process
 ) -> None:
     "sgan_sort: pictures in a folder a class, as a table of predictions says."
-    parser = ArgumentParser("sgan_sort", description="Copy pictures into a folder for each class, as the table says that "
-                            "sgan_predict --csv wrote; doubtful ones go to unlabeled/. The originals stay where they are.")
+    parser = ArgumentParser("sgan_sort", description="Copy pictures into a folder for each class, as the table says "
+                            "that sgan_predict --csv wrote; doubtful ones go to unlabeled/. The originals stay where "
+                            "they are.")
     parser.add_argument("folder", type=Path, help="folder of the pictures")
     parser.add_argument("table", type=Path, help="table of predictions")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")

@@ -9,7 +9,7 @@ __all__ = ['settings_for', 'train_command']
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
-from .options import add_names, add_settings, chosen_config, command, given_settings, print_files
+from .options import add_names, add_settings, chosen_config, command, print_files
 
 # %% ../../nbs/use/train_command.ipynb #8d000728
 def settings_for(
@@ -41,13 +41,13 @@ def _train_parser() -> ArgumentParser:
 
 def _read(options:Namespace) -> tuple[Any, Any, bool]:
     "Settings, data and whether this process prints; everything that can be refused early is."
-    from sgan_nb.data import is_own
+    config = chosen_config(options) # before anything slow is imported
+    if options.folds == 1 or options.folds < 0: raise ValueError(f"--folds needs 2 or more, got {options.folds}")
     from sgan_nb.methods.terms import check_names
     from sgan_nb.runs.data_parallel import is_first_process, join_processes
     from sgan_nb.runs.run_data import data_of
-    config = chosen_config(options)
+    from sgan_nb.sources.read_options import is_own
     check_names(config) # before a data set is loaded
-    if options.folds == 1 or options.folds < 0: raise ValueError(f"--folds needs 2 or more, got {options.folds}")
     if config.data.startswith("folder:"):
         if options.out.resolve() == Path(config.data.partition(":")[2]).expanduser().resolve():
             raise ValueError(f"--out {options.out} is the folder of the pictures: choose another one for the run")
@@ -63,7 +63,8 @@ def _say_what_begins(config:Any, data:Any, options:Namespace) -> None:
     channels, height, width = data.image_shape
     steps = f"{config.epochs} epochs" + (f" of {config.epoch_steps} steps" if config.epoch_steps else "")
     print(f"{data.name}: {data.origin.found}")
-    print(f"{config.method}: {labels}, {width} x {height} pixels {'in color' if channels == 3 else 'in grey'}, {steps}; "
+    color = "in color" if channels == 3 else "in grey"
+    print(f"{config.method}: {labels}, {width} x {height} pixels {color}, {steps}; "
           "change it by --method, --n-labels, --image-size, --epochs, --epoch-steps", flush=True)
 
 # %% ../../nbs/use/train_command.ipynb #250a739c
@@ -101,8 +102,9 @@ def _say_how_good(state:Any) -> None:
     if "accuracy" in r: print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), {took}")
     elif checked: print(f"accuracy on the {r['n_validation']:,} validation pictures {checked[0]:.2f}%, {took}")
     elif not estimate:
-        print(f"accuracy: not measured, there are no test pictures ({took}). To get a number: --folds 5 estimates it from "
-              "the labels; or put some pictures of each class into test/; or label a random sample (sgan_label --check 100)")
+        print(f"accuracy: not measured, there are no test pictures ({took}). To get a number: --folds 5 estimates it "
+              "from the labels; or put some pictures of each class into test/; or label a random sample "
+              "(sgan_label --check 100)")
     if estimate:
-        print(f"accuracy by cross-validation {estimate['accuracy']:.1f}% ({estimate['errors']} errors of {estimate['n']}; "
-              f"95% interval {estimate['low']:.1f} to {estimate['high']:.1f}%), {took}")
+        print(f"accuracy by cross-validation {estimate['accuracy']:.1f}% ({estimate['errors']} errors of "
+              f"{estimate['n']}; 95% interval {estimate['low']:.1f} to {estimate['high']:.1f}%), {took}")

@@ -61,9 +61,9 @@ def predict(
 ) -> ClassifierOutput: # float32 logits and features of all N images, on the model's device
     "Outputs of `model` in evaluation mode."
     device, was_training = next(model.parameters()).device, model.training
-    model.eval()
+    if was_training: model.eval() # walks through all layers: for one image as long as a third of the forward pass
     outputs = [model(normalize(batch.to(device))) for batch in images.split(batch_size)]
-    model.train(was_training)
+    if was_training: model.train()
     return ClassifierOutput(*(torch.cat(parts).float() for parts in zip(*outputs)))
 
 # %% ../nbs/01_baseline.ipynb #f61a36c2

@@ -95,17 +95,21 @@ def denormalize(
 def image_grid(
     images:Tensor, # uint8, or floats in [-1, 1], shape (N, C, H, W), C = 1 or 3
     n_columns:int=10, # Images a row
-    padding:int=2, # White pixels between images
+    padding:int=2, # White pixels between and around images; one image alone has none
 ) -> Image.Image: # Grey for C = 1, RGB for C = 3
     "Images tiled row by row into one picture; `ValueError` for other shapes."
     if n_columns < 1 or padding < 0:
         raise ValueError(f"expected n_columns > 0 and padding >= 0, got {n_columns} and {padding}")
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
         raise ValueError(f"expected (N, 1, H, W) or (N, 3, H, W) with N > 0, got {tuple(images.shape)}")
-    from torchvision.utils import make_grid # torchvision brings all its models along: imported where it is used
     pixels = (denormalize(images) if images.is_floating_point() else images).detach().cpu()
-    grid = make_grid(pixels, nrow=n_columns, padding=padding, pad_value=255)
-    return Image.fromarray(grid[0].numpy() if images.shape[1] == 1 else grid.permute(1, 2, 0).numpy())
+    (n, c, h, w), border = pixels.shape, padding if len(pixels) > 1 else 0
+    columns, step_y, step_x = min(n_columns, n), h + border, w + border
+    grid = torch.full((c, -(-n // columns) * step_y + border, columns * step_x + border), 255, dtype=torch.uint8)
+    for i, image in enumerate(pixels):
+        y, x = i // columns * step_y + border, i % columns * step_x + border
+        grid[:, y:y + h, x:x + w] = image
+    return Image.fromarray(grid[0].numpy() if c == 1 else grid.permute(1, 2, 0).numpy())
 
 # %% ../nbs/00_data.ipynb #e66b346d
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,5 @@
 "The drawing page in a real browser."
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -14,6 +15,7 @@ from sgan_nb.data import load_data
 from sgan_nb.methods.methods import METHODS
 from sgan_nb.training import train
 
+ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 STROKES = {"1": [[(0.5, 0.15), (0.5, 0.85)]], "7": [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.85)]],
            "0": [[(0.5, 0.15), (0.35, 0.22), (0.27, 0.5), (0.35, 0.78), (0.5, 0.85), (0.65, 0.78), (0.73, 0.5),
@@ -186,6 +188,27 @@ def test_layout(visit, name, options, tmp_path):
 def test_description_asks_nobody_else(visit):
     page = visit("/docs")
     expect(page.locator(".opblock-summary-path")).to_have_count(4)
+
+
+@pytest.mark.parametrize("known, sentence", [
+    ({}, "The accuracy was not measured: there were no test images."),
+    (dict(cross_validation=dict(accuracy=91.0, n=80, low=82.8, high=95.6)), "91.0% of 80 labeled images")])
+def test_run_without_test_images(browser, tmp_path, known, sentence):
+    "The page and the description say what is known of the accuracy."
+    run = shutil.copytree(ROOT / "sgan_nb/pretrained", tmp_path / "run")
+    results = json.loads((run / "results.json").read_text())
+    for name in "accuracy", "errors", "n": del results[name]
+    (run / "results.json").write_text(json.dumps(results | known))
+    with Server(run) as server:
+        page = browser.new_context().new_page()
+        page.goto(server.url)
+        expect(page.locator("#about")).to_contain_text(f"100 labels. {sentence}")
+        assert sentence in page.request.get(f"{server.url}/openapi.json").json()["info"]["description"]
+        card = page.request.get(f"{server.url}/model").json()
+        assert [card[name] for name in ("accuracy", "errors", "n_test")] == 3 * [None]
+        draw(page, STROKES["1"])
+        expect(page.locator("#answer")).to_have_text("1")
+        page.context.close()
 
 
 def test_run_on_other_pictures(browser, tmp_path):

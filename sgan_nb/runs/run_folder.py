@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['save_json', 'save_tensors', 'save_array', 'read_tensors', 'open_folder', 'folder_of', 'read_record', 'read_results',
-           'read_config', 'read_history']
+           'read_config', 'accuracy_sentence', 'read_history']
 
 # %% ../../nbs/runs/run_folder.ipynb #0066f58e
 import csv
@@ -121,6 +121,20 @@ def read_config(
                      classes=tuple(saved["classes"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{Path(folder) / 'config.json'} is damaged: {error!r}") from None
+
+# %% ../../nbs/runs/run_folder.ipynb #b88ff707
+def accuracy_sentence(
+    results:dict, # From `read_results`
+) -> str: # Without a full stop
+    "What is known of a run's accuracy: on test images, by cross-validation, or nothing."
+    if "accuracy" in results:
+        return (f"{results['accuracy']:.2f}% of {results['n']:,} test images are classified right "
+                f"({results['errors']:,} errors)")
+    if "cross_validation" in results:
+        e = results["cross_validation"]
+        return (f"{e['accuracy']:.1f}% of {e['n']:,} labeled images are classified right by cross-validation "
+                f"(95% interval {e['low']:.1f} to {e['high']:.1f}%)")
+    return "The accuracy was not measured: there were no test images"
 
 # %% ../../nbs/runs/run_folder.ipynb #fa174239
 def read_history(

@@ -10,13 +10,12 @@ __all__ = ['Prediction', 'Predictions', 'ModelCard', 'Health', 'Problem', 'Pictu
 import re
 from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from io import BytesIO
 import torch
 from PIL import Image
 from pydantic import BaseModel, Field
 from ..data import image_grid
-from ..runs.run_folder import folder_of, read_results
+from ..runs.run_folder import accuracy_sentence, folder_of, read_results
 from ..runs.trained_model import TrainedModel, classify, load_run
 from ..sources.picture_files import open_picture
 from .picture_input import DARK_GROUND, picture_input
@@ -49,10 +48,12 @@ class ModelCard(BaseModel):
     image_shape: list[int] = Field(description="Channels, height and width of the network's input")
     n_labels: int = Field(description="Labeled training images")
     n_unlabeled: int = Field(description="Unlabeled training images")
-    accuracy: float = Field(
-        description="Percent of the test images classified right, measured with the weights that are served")
-    errors: int = Field(description="Test images classified wrong")
-    n_test: int = Field(description="Test images")
+    accuracy: float | None = Field(description="Percent of the test images classified right, measured with the weights "
+                                               "that are served; null without test images")
+    errors: int | None = Field(description="Test images classified wrong; null without any")
+    n_test: int | None = Field(description="Test images; null without any")
+    accuracy_sentence: str = Field(description="What is known of the accuracy: from test images, by cross-validation, "
+                                               "or nothing")
     weights: str = Field(description="Number format the weights are stored in")
     fake_threshold: float | None = Field(
         description="p_fake that 1% of the real training images exceed; null without a generator")
@@ -107,10 +108,16 @@ def load_service(
     if min(model.image_shape[1:]) < 4:
         raise ValueError(f"{settings.run} was trained on {model.data}, which are points: "
                          "only runs on pictures can be served")
-    image_grid(torch.zeros(1, *model.image_shape)) # imports torchvision now: the first caller should not wait for it
-    import_module("sgan_nb.use.sheet_of_paper") # and scipy
     results = read_results(folder_of(settings.run))
-    return Service(settings, model, results, Worker(settings.threads, settings.queue, settings.seconds))
+    worker = Worker(settings.threads, settings.queue, settings.seconds)
+    worker.pool.submit(_rehearse, model).result()
+    return Service(settings, model, results, worker)
+
+def _rehearse(model:TrainedModel) -> None:
+    "Answer once, so that the first caller waits neither for an import (scipy) nor for what torch prepares."
+    picture = Image.new("RGB", (64, 64))
+    picture.paste("white", (28, 10, 36, 54)) # a digit one
+    classify(model, picture_input(picture, "rehearsal", model)[None])
 
 # %% ../../nbs/use/answers.ipynb #28876012
 def data_sheet(
@@ -118,11 +125,12 @@ def data_sheet(
 ) -> ModelCard: # All but the weights
     "The data sheet; folders of this machine are left out."
     m, r, environment = service.model, service.results, service.results["environment"]
-    known = {name: r[name] for name in ("n_labels", "n_unlabeled", "accuracy", "errors", "minutes")}
+    known = {name: r[name] for name in ("n_labels", "n_unlabeled", "minutes")}
     config = {name: re.sub(r"^(folder|file):.*[/\\]", r"\1:", value) if isinstance(value, str) else value
               for name, value in asdict(m.config).items()}
     return ModelCard(
-        **known, method=m.config.method, data=m.data, classes=m.classes, image_shape=m.image_shape, n_test=r["n"],
+        **known, method=m.config.method, data=m.data, classes=m.classes, image_shape=m.image_shape,
+        accuracy=r.get("accuracy"), errors=r.get("errors"), n_test=r.get("n"), accuracy_sentence=accuracy_sentence(r),
         weights=r.get("weights", "float32"), fake_threshold=r.get("fake_threshold"), generates=m.generator is not None,
         drawable=m.data in DARK_GROUND and m.data != "fashion-mnist", trained=environment["date"],
         hardware=environment["hardware"], commit=environment["commit"], config=config)

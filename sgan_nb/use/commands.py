@@ -9,7 +9,6 @@ __all__ = ['evaluate_command', 'generate_command', 'export_command', 'shrink_com
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from tabulate import tabulate
 from .options import command, print_files
 
 # %% ../../nbs/use/commands.ipynb #e10f7c53
@@ -37,6 +36,7 @@ def evaluate_command(
 
 def _print_confusion(model:Any, data:Any) -> None:
     "Accuracy, confusions and measures of each class of a `TrainedModel` on the test part of an `ImageData`."
+    from tabulate import tabulate
     from sgan_nb.baseline import predict
     from sgan_nb.evaluation import class_report, confusion_counts
     predicted = predict(model.discriminator, data.test_images).logits[:, :data.n_classes].argmax(1)
@@ -79,6 +79,7 @@ def export_command(
     parser.add_argument("--out", type=Path, help="folder to write to (default: export in the run folder); "
                         "an older export in it is replaced")
     options = parser.parse_args(arguments)
+    from tabulate import tabulate
     from sgan_nb.runs.run_folder import folder_of
     from sgan_nb.use.export import FORMATS, export_run
     rows = export_run(options.run, options.to or FORMATS, options.out)

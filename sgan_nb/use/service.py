@@ -17,6 +17,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 from ..data import image_grid
+from ..runs.run_folder import accuracy_sentence
 from ..runs.trained_model import draw_images
 from .answers import Health, ModelCard, PictureUrls, Predictions, Problem, Service
 from .answers import data_sheet, load_service, png_bytes, predict_uploads, read_data_url
@@ -25,10 +26,10 @@ from .request_limits import Guard, ServiceSettings, add_errors, page_policy, rea
 # %% ../../nbs/use/service.ipynb #63b71d63
 router = APIRouter()
 
-def current_service(
+async def current_service(
     request:Request, # Any
 ) -> Service: # Loaded when the application was made
-    "The service of the running application."
+    "The service of the running application; FastAPI would call a function that is not async in a thread of its own."
     return request.app.state.service
 
 # %% ../../nbs/use/service.ipynb #e2c424ec
@@ -126,8 +127,7 @@ def create_app(
     m, r = service.model, service.results
     app = FastAPIOffline(
         title="sgan_nb", redoc_url=None, redirect_slashes=False, swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect",
-        description=f"{m.config.method}, trained on {m.data} with {r['n_labels']} labels, {r['accuracy']:.2f}% of "
-                    f"{r['n']:,} test images right")
+        description=f"{m.config.method}, trained on {m.data} with {r['n_labels']} labels. {accuracy_sentence(r)}.")
     app.state.service = service
     if origins := service.settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=[origin.strip() for origin in origins.split(",")],

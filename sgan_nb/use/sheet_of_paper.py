@@ -51,12 +51,13 @@ class Drawing(NamedTuple):
     box:np.ndarray # Its first row and column, and those after its last ones
     strokes:np.ndarray # Which pixels are its own, bool, shape (height, width)
 
-def _is_sharp(pixels:np.ndarray, depth:np.ndarray, own:np.ndarray, box:np.ndarray) -> bool:
+def _is_sharp(pixels:np.ndarray, depth:np.ndarray, labels:np.ndarray, i:int, box:np.ndarray) -> bool:
     "Whether a piece reaches half of its depth within three pixels: a pen's stroke does, a shadow does not."
     top, left = np.maximum(box[:2] - 3, 0)
     near = np.s_[top:box[2] + 3, left:box[3] + 3]
-    rise = ndimage.maximum_filter(pixels[near], 7) - pixels[near]
-    return rise[own[near]].max() >= 0.5 * depth[near][own[near]].max()
+    own, highest = labels[near] == i + 1, pixels[near]
+    for axis in (0, 1): highest = ndimage.maximum_filter1d(highest, 7, axis)
+    return (highest - pixels[near])[own].max() >= 0.5 * depth[near][own].max()
 
 def _candidates(labels:np.ndarray, boxes:np.ndarray, at_border:bool) -> np.ndarray:
     "Which pieces may be strokes by their place: off the border, or not along a whole side of it."
@@ -97,17 +98,17 @@ def group_strokes(
     may_be = _candidates(labels, boxes, at_border)
     is_large = sides >= max(3, 0.04 * max(depth.shape))
     large = np.flatnonzero(may_be & is_large)
-    large = [i for i in large if _is_sharp(pixels, depth, labels == i + 1, boxes[i])]
+    large = [i for i in large if _is_sharp(pixels, depth, labels, i, boxes[i])]
     digits = [i for i in large if not _is_frame(boxes[i], boxes[large])]
     if not digits: return None
     may_be &= ~is_large | np.isin(np.arange(n), digits)
-    amounts = np.bincount(labels.ravel(), depth.ravel(), n + 1)[1:]
+    amounts = np.bincount(labels[labels > 0] - 1, depth[labels > 0], n)
     main = max(digits, key=amounts.__getitem__)
     own = _gather(main, may_be, boxes, 0.025 * max(depth.shape))
     size = (boxes[own, 2:].max(0) - boxes[own, :2].min(0)).max()
     if (may_be & ~own & (sides >= 0.5 * size) & (amounts >= 0.04 * amounts[main])).any():
         raise ValueError("there is more than one thing on the sheet: send one digit a picture")
-    return Drawing(np.concatenate([boxes[own, :2].min(0), boxes[own, 2:].max(0)]), np.append(False, own)[labels])
+    return Drawing(np.concatenate([boxes[own, :2].min(0), boxes[own, 2:].max(0)]), np.append(False, own).take(labels))
 
 # %% ../../nbs/use/sheet_of_paper.ipynb #4e6ce8bf
 NO_INK = "there is no ink on the ground" # What is said of an empty sheet
@@ -185,8 +186,9 @@ def find_ink(
     pixels = sign * np.asarray(part.reduce(int(shrink)), np.float32)
 
     def enlarged(mask:np.ndarray) -> np.ndarray:
-        "A part of the small sheet's mask in the pixels of the cut-out one."
-        return np.asarray(Image.fromarray(mask[top:bottom, left:right]).resize(pixels.shape[::-1], 0)) > 0
+        "A mask of the cut-out part of the small sheet in the pixels of the large one."
+        return np.asarray(Image.fromarray(mask).resize(pixels.shape[::-1], 0)) > 0
 
+    strokes = strokes[top:bottom, left:right]
     core, near = enlarged(strokes), enlarged(ndimage.maximum_filter(strokes, 3))
     return measure_ink(pixels, 0.4 * size * factor / shrink, core, near)

@@ -27,13 +27,14 @@ WINGS = {
         "label_propagation", "spreading", "choosing_labels", "picture_features", "picture_choice", "terms",
         "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
-        "devices", "data_parallel", "run_folder", "run_data", "run_state", "step_losses", "checkpoints", "run_records",
-        "trained_model", "cluster"]),
+        "devices", "data_parallel", "run_folder", "threads", "run_data", "run_state", "step_losses", "checkpoints",
+        "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
         "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "calibration",
         "decision_boundary"]),
     "speed": ("what a step costs", [
-        "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "time_to_accuracy"]),
+        "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "thread_choice",
+        "time_to_accuracy"]),
     "use": ("what to do with a trained classifier", [
         "sheet_of_paper", "picture_input", "estimator_setup", "estimator", "half_precision", "formats", "model_card",
         "export", "request_limits", "answers", "service", "predictions", "thumbnails", "label_store", "label_counts",

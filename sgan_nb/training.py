@@ -24,8 +24,8 @@ from .runs.run_folder import open_folder
 from .runs.run_records import check_tensorboard, open_run, record_epoch, write_results
 from .runs.run_state import TrainState, new_run
 from .runs.step_losses import (augment, discriminator_losses, generate, generator_losses, make_views,
-                                      needed_images,
-                                      weighted_sum)
+                                      needed_images, weighted_sum)
+from .runs.threads import threads_for, use_threads
 
 # %% ../nbs/05_training.ipynb #08332de8
 def update(
@@ -172,7 +172,9 @@ def train(
     "Train `config` to the end of its budget, or until patience runs out."
     if tensorboard: check_tensorboard()
     processes, device = join_processes(config.device), use_device(config.device)
-    with open_folder(folder, resume) as own, torch.random.fork_rng([device] if device.type == "cuda" else []):
+    threads, _ = threads_for(config, device, folder if resume else None)
+    with (open_folder(folder, resume) as own, use_threads(threads),
+          torch.random.fork_rng([device] if device.type == "cuda" else [])):
         state = new_run(config, data, split, processes)
         if folder: open_run(state, Path(folder), is_writer=own is not None)
         n, hidden = state.epoch_steps, not (progress and is_first_process())

@@ -24,6 +24,7 @@ from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig, changed_settings
 from ..runs.run_data import data_of
 from ..runs.run_folder import read_config, read_history, read_results
+from ..runs.threads import choose_threads
 from ..runs.trained_model import load_run
 from ..training import train
 
@@ -73,7 +74,7 @@ def check_same_settings(
     folder:Path, # Holds a run of today's or of an earlier version
 ) -> None:
     "Raise `ValueError` when the run in a folder has another configuration."
-    changed = changed_settings(read_config(folder)["config"], config, ("data", "device"))
+    changed = changed_settings(read_config(folder)["config"], config, ("data", "device", "threads"))
     if changed:
         raise ValueError(f"{folder} holds results with other settings ({', '.join(changed)}): "
                          "remove it or choose another --out")
@@ -117,7 +118,7 @@ def run_grid(
     out:Path, # Folder of the benchmark
     figures:bool=False, # Also write each run's figures
     progress:bool=True, # Show progress bars
-    workers:int=1, # Processes; each gets its share of the processor's cores
+    workers:int=1, # Processes; each gets its share of the idle cores
     executor:Any=None, # Takes the cells by `submit` as in concurrent.futures; its machines share the folder `out`
 ) -> list[dict]: # Results of all cells, in order
     "Run what is not there yet; `ValueError` naming the cells that failed in other processes, when all have ended."
@@ -127,10 +128,20 @@ def run_grid(
     if alone: return [_run(*task) for task in tasks]
     for config in {tuple(getattr(c, name) for name in _OF_DATA): c for c in cells}.values():
         loaded_data(config) # download once, fail early
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = _threads_of_each(workers)
     if executor is not None: return _run_all(executor, tasks)
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads,)) as pool:
         return _run_all(pool, tasks)
+
+def _threads_of_each(workers:int) -> int:
+    "Number of threads of one of several processes that share the cores which are idle now."
+    chosen, _ = choose_threads()
+    return chosen if os.environ.get("OMP_NUM_THREADS") else max(1, chosen // workers)
+
+def _start_worker(threads:int) -> None:
+    "Let the cells of this process, and what they start, keep to a number of threads."
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
 
 def _run_all(executor:Any, tasks:list) -> list:
     "Results from other processes; those asked for in vain are named at the end."

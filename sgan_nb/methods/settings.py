@@ -68,6 +68,7 @@ class TrainConfig:
     # Machine
     precision:str = "auto" # Arithmetic: float32, bfloat16, or auto (bfloat16 where the processor has it)
     device:str = "auto" # Device: cpu, cuda, cuda:1, ... or auto (cuda when there is one)
+    threads:int = 0 # Threads of the CPU; 0: as many as cores are idle at the start
 
     def __post_init__(self):
         object.__setattr__(self, "terms", _canonical(term_weights(self.terms)))
@@ -98,7 +99,8 @@ _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("latent_size", "epochs", "batch_size", "labeled_batch_size")),
     (0, _INF, ("n_labels", "draw", "seed", "n_validation", "image_size", "temperature", "weight_decay",
-               "augmentation_strength", "input_noise", "hidden_noise", "gradient_clip", "epoch_steps", "patience")),
+               "augmentation_strength", "input_noise", "hidden_noise", "gradient_clip", "epoch_steps", "patience",
+               "threads")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
     (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence",
             "test_share")),

@@ -35,7 +35,7 @@ def setting_text(
 
 # %% ../../nbs/report/settings_tables.ipynb #fddae494
 NOT_SETTINGS = ("method", "data", "n_labels", "draw", "strategy", "seed", # Vary between the runs of a table
-                "device", "test_curve") # Change no result
+                "device", "threads", "test_curve") # Change no result
 
 def shown_settings(
     config:TrainConfig, # As recorded

@@ -16,23 +16,27 @@ from ..data import ImageData
 from ..measuring.benchmark import cell_folder, check_same_settings, loaded_data
 from ..methods.settings import TrainConfig
 from ..runs.checkpoints import is_finished, keep_best, selection_accuracies
+from ..runs.devices import use_device
 from ..runs.run_folder import open_folder
 from ..runs.run_records import open_run, record_epoch, write_results
 from ..runs.run_state import TrainState, new_run
+from ..runs.threads import threads_for, use_threads
 from .parallel_steps import Together, step_together
 from ..training import LOG_STEPS, draw_batches, propagate, set_learning_rates, show_losses
 
 # %% ../../nbs/speed/parallel_draws.ipynb #28c3345a
 def train_together(
     configs:list[TrainConfig], # Differ in draw and seed only
-    data:ImageData|None=None, # Data set; loaded by its name in the first configuration if not given
+    data:ImageData|None=None, # Data set; None: loaded by its name in the first configuration
     folders:list[Path]|None=None, # Run folder of each; nothing is written without them
-    resume:bool=False, # Continue from the folders' last checkpoints
+    resume:bool=False, # Continue from their last checkpoints
     progress:bool=True, # Show a progress bar
 ) -> list[TrainState]: # With results; the minutes of each are its share of the time of all
     "Train several runs as one program. They write what single runs write and can be continued one by one."
     with ExitStack() as opened, torch.random.fork_rng():
         folders = [opened.enter_context(open_folder(f, resume)) for f in folders or [None] * len(configs)]
+        threads, _ = threads_for(configs[0], use_device(configs[0].device), folders[0] if resume else None)
+        opened.enter_context(use_threads(threads))
         states = [new_run(c, data) for c in configs]
         for state, folder in zip(states, folders):
             if folder: open_run(state, folder, is_writer=True)

@@ -18,6 +18,7 @@ from ..measuring.results_table import with_spread
 from ..methods.settings import TrainConfig
 from ..runs.devices import environment, use_device
 from ..runs.run_state import TrainState, new_run
+from ..runs.threads import threads_for, use_threads
 from .tutorial_loop import plain_curve
 from ..training import steps_of_epoch
 
@@ -83,7 +84,9 @@ def compare_paths(
 ) -> Iterator[dict]: # Per draw and path: path, draw, hardware, accuracy (final, percent), curve of steps and accuracies
     "Train to the end of the budget along each path; `ValueError` for one that the method does not have."
     for path in paths: check_name(path, possible_paths(config), "path")
-    hardware = environment(use_device(config.device))["hardware"]
+    device = use_device(config.device)
+    config = replace(config, threads=threads_for(config, device)[0])
+    with use_threads(config.threads): hardware = environment(device)["hardware"]
     for draw in draws:
         for path in paths:
             yield dict(path=path, draw=draw, hardware=hardware) | _train_along(path, replace(config, draw=draw))

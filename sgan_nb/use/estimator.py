@@ -66,8 +66,9 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         images = self._images(rows).float().clamp_(-1, 1)
         data = ImageData("X", images, targets, images[:0], targets[:0], tuple(map(str, self.classes_)))
         split = Split(labeled, unlabeled=torch.arange(len(rows)), validation=torch.arange(0))
-        with compute_threads(self.n_jobs):
-            state = train(self._config(len(rows), len(labeled)), data, progress=bool(self.verbose), split=split)
+        with compute_threads(self.n_jobs) as threads:
+            config = replace(self._config(len(rows), len(labeled)), threads=threads)
+            state = train(config, data, progress=bool(self.verbose), split=split)
         self.config_, self.n_iter_ = state.config, state.config.epoch_steps
         networks = {"discriminator": state.average.module, "generator": state.generator}
         self.weights_ = {name: {key: tensor.cpu() for key, tensor in network.state_dict().items()}

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..basics.names import check_name
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
+from ..runs.threads import use_threads
 
 # %% ../../nbs/use/estimator_setup.ipynb #af0d1197
 def with_none(
@@ -73,7 +74,7 @@ VECTOR_SETTINGS = dict(
     average_decay=0.99, precision="float32")
 RESERVED = ( # Fields of TrainConfig that `fit` decides
     "method", "data", "n_labels", "draw", "strategy", "seed", "n_validation", "labeled_in_unlabeled", "image_size",
-    "epochs", "epoch_steps", "select", "patience", "test_curve", "device")
+    "epochs", "epoch_steps", "select", "patience", "test_curve", "device", "threads")
 
 # %% ../../nbs/use/estimator_setup.ipynb #77feff29
 def choose_config(
@@ -94,12 +95,10 @@ def choose_config(
 @contextmanager
 def compute_threads(
     n_jobs:int|None, # As scikit-learn's: None is 1, -1 all processors
-) -> Iterator[None]: # Inside which the number holds
+) -> Iterator[int]: # The number, which holds inside
     "Let torch compute on so many threads inside a `with`; `ValueError` for 0."
-    before = torch.get_num_threads()
-    torch.set_num_threads(effective_n_jobs(n_jobs))
-    try: yield
-    finally: torch.set_num_threads(before)
+    threads = effective_n_jobs(n_jobs)
+    with use_threads(threads): yield threads
 
 # %% ../../nbs/use/estimator_setup.ipynb #f16163af
 def warn_if_far(

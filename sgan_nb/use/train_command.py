@@ -76,6 +76,22 @@ def train_command(
     options = _train_parser().parse_args(arguments)
     config, data, prints = _read(options)
     if prints: _say_what_begins(config, data, options)
+    config = _choose_threads(config, options, prints)
+    from sgan_nb.runs.threads import use_threads
+    with use_threads(config.threads): _train(config, data, options, prints)
+
+def _choose_threads(config:Any, options:Namespace, prints:bool) -> Any:
+    "The settings with a number of threads; says on a CPU which and why."
+    from dataclasses import replace
+    from sgan_nb.runs.devices import use_device
+    from sgan_nb.runs.threads import threads_for
+    device = use_device(config.device)
+    n, why = threads_for(config, device, options.out if options.resume else None)
+    if prints and device.type == "cpu": print(f"{n} thread{'s' * (n > 1)} ({why}); change it by --threads", flush=True)
+    return replace(config, threads=n)
+
+def _train(config:Any, data:Any, options:Namespace, prints:bool) -> None:
+    "Train, and say what came of it."
     from sgan_nb.training import train
     state = train(config, data, options.out, options.resume, tensorboard=options.tensorboard)
     if not prints: return

@@ -39,11 +39,12 @@ def load_checkpoint(
     state:TrainState, # As `new_run` made it; changed in place
     path:Path, # Written by `save_checkpoint`; read by the first process
 ) -> None:
-    "Continue from `path`; `ValueError` if it is none, or of other data or settings (epochs, device and threads may differ)."
+    "Continue from `path`; `ValueError` for other data or settings; epochs, device and threads may differ."
     contents = state.processes.on_first(read_tensors, path)
     if not isinstance(contents, dict) or not {"config", "networks", "optimizers", "rng"} <= contents.keys():
         raise ValueError(f"{path} is not a training checkpoint: name a run folder written by sgan_train")
-    changed = changed_settings(config_from_record(contents["config"]), state.config, ("epochs", "device", "threads", "data"))
+    ignored = "epochs", "device", "threads", "data"
+    changed = changed_settings(config_from_record(contents["config"]), state.config, ignored)
     if contents["data"] != _identity(state.data):
         changed.append(f"data ({contents['data'][0]} there, {state.data.name} here)")
     if changed: raise ValueError(f"{path} belongs to another configuration: {', '.join(changed)}")

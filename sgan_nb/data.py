@@ -56,8 +56,7 @@ class ImageData:
             if targets.dtype != torch.int64 or targets.shape != images.shape[:1]:
                 raise ValueError(f"{self.name}: expected int64 targets of shape ({len(images)},), "
                                  f"got {tuple(targets.shape)} {targets.dtype}")
-            known = targets[targets != -1] if targets is self.train_targets else targets
-            class_counts(known, self.n_classes) # refuses targets outside the classes
+            class_counts(targets[targets != -1] if targets is self.train_targets else targets, self.n_classes)
         if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
             raise ValueError(f"{self.name}: training images are {train.dtype} {tuple(train.shape[1:])}, "
                              f"test images {test.dtype} {tuple(test.shape[1:])}")
@@ -98,8 +97,7 @@ def image_grid(
     padding:int=2, # White pixels between and around images; one image alone has none
 ) -> Image.Image: # Grey for C = 1, RGB for C = 3
     "Images tiled row by row into one picture; `ValueError` for other shapes."
-    if n_columns < 1 or padding < 0:
-        raise ValueError(f"expected n_columns > 0 and padding >= 0, got {n_columns} and {padding}")
+    if n_columns < 1 or padding < 0: raise ValueError(f"want n_columns > 0, padding >= 0, got {n_columns}, {padding}")
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
         raise ValueError(f"expected (N, 1, H, W) or (N, 3, H, W) with N > 0, got {tuple(images.shape)}")
     pixels = (denormalize(images) if images.is_floating_point() else images).detach().cpu()
@@ -198,7 +196,5 @@ def load_data(
     options = ReadOptions(download, image_size, n_channels, skip_broken, test_share)
     data = ImageData(*DATASETS[kind](Path(path).expanduser() if path else data_root(root), options))
     if kind in OWN or not (image_size or n_channels): return data
-    if data.train_images.is_floating_point():
-        raise ValueError(f"{data.name} is a set of points: it has no image_size or n_channels")
     train, test = [convert_images(images, image_size, n_channels) for images in (data.train_images, data.test_images)]
     return replace(data, train_images=train, test_images=test)

@@ -55,7 +55,8 @@ def convert_images(
     image_size:int, # Height and width in pixels; 0 keeps them
     n_channels:int, # 1 or 3; 0 keeps them
 ) -> Tensor: # uint8, shape (N, n_channels, image_size, image_size)
-    "Images in another size and number of channels."
+    "Images in another size and number of channels; `ValueError` for points."
+    if images.is_floating_point(): raise ValueError("points have no image_size or n_channels to choose")
     from torchvision.transforms.functional import resize, rgb_to_grayscale # slow to import: where it is used
     if n_channels == 1 and images.shape[1] == 3: images = rgb_to_grayscale(images)
     if n_channels == 3 and images.shape[1] == 1: images = images.expand(-1, 3, -1, -1).contiguous()

@@ -165,6 +165,7 @@ def measure_ink(
     depth = np.where(near, depth - np.median(around), 0)
     noise = 4.5 * np.median(np.abs(around - np.median(around))) # three standard deviations
     inked = depth[core]
+    if inked.max(initial=0) <= 0: raise ValueError(NO_INK)
     full = np.median(inked[inked >= np.percentile(inked, 95) / 2]) # dust in the digit does not decide what full ink is
     if full < max(12, noise): raise ValueError(NO_INK)
     return np.where(depth > max(0.1 * full, noise), (depth / full).clip(0, 1), 0)

@@ -995,6 +995,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'sgan_nb/speed/time_to_accuracy.py'),
                                                 'sgan_nb.speed.time_to_accuracy._train_along': ( 'speed/time_to_accuracy.html#_train_along',
                                                                                                  'sgan_nb/speed/time_to_accuracy.py'),
+                                                'sgan_nb.speed.time_to_accuracy._train_to': ( 'speed/time_to_accuracy.html#_train_to',
+                                                                                              'sgan_nb/speed/time_to_accuracy.py'),
                                                 'sgan_nb.speed.time_to_accuracy.compare_paths': ( 'speed/time_to_accuracy.html#compare_paths',
                                                                                                   'sgan_nb/speed/time_to_accuracy.py'),
                                                 'sgan_nb.speed.time_to_accuracy.median_seconds': ( 'speed/time_to_accuracy.html#median_seconds',

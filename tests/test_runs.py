@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,18 @@ def test_no_network_and_no_data_falls_back_to_the_sample(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "RESULTS ARE ON THE 5,000-IMAGE SAMPLE" in result.stderr
     assert json.loads((tmp_path / "run/results.json").read_text())["data"] == "mnist-sample-5000"
+
+
+def test_threads_are_chosen_said_and_recorded(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    options = ["--data", "mnist-sample", "--epochs", "1", "--epoch-steps", "2", "--device", "cpu", "--no-figures"]
+    result = subprocess.run([*COMMAND, "--out", str(tmp_path / "run"), *options], capture_output=True, text=True,
+                            env=environment, timeout=120)
+    line = r"(?m)^(\d+) threads? \(\d+\.\d of \d+ cores? idle at the start\); change it by --threads$"
+    said = re.search(line, result.stdout)
+    assert said, result.stdout + result.stderr
+    record = json.loads((tmp_path / "run/environment.json").read_text())
+    assert record["threads"] == int(said[1]) and f"{said[1]} thread" in record["hardware"]
 
 
 def test_full_disk_keeps_the_last_checkpoint(tmp_path):

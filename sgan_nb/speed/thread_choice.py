@@ -6,7 +6,7 @@
 __all__ = ['SPIN', 'WAYS', 'OTHERS', 'steps_per_second', 'answer_turns', 'Trainer', 'running', 'time_beside', 'beside_table',
            'idle_before']
 
-# %% ../../nbs/speed/thread_choice.ipynb #3ebf6c6a
+# %% ../../nbs/speed/thread_choice.ipynb #8ef26f0e
 import os
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from ..runs.run_state import TrainState, new_run
 from ..runs.threads import idle_cores, threads_for, use_threads
 from ..training import draw_batches, one_step
 
-# %% ../../nbs/speed/thread_choice.ipynb #0e4eba20
+# %% ../../nbs/speed/thread_choice.ipynb #eef8075e
 def steps_per_second(
     state:TrainState, # Its networks are trained on
     seconds:float, # How long; at least one step, at most 1,000
@@ -44,7 +44,7 @@ def answer_turns() -> None:
         n, _ = threads_for(replace(state.config, threads=int(threads)), state.device)
         with use_threads(n): print(n, steps_per_second(state, float(seconds)), flush=True)
 
-# %% ../../nbs/speed/thread_choice.ipynb #7b5c18c9
+# %% ../../nbs/speed/thread_choice.ipynb #5a0dabc0
 _WAITING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT") # Left out, unless given
 
 class Trainer:
@@ -81,7 +81,7 @@ class Trainer:
         self.process.kill()
         self.process.communicate()
 
-# %% ../../nbs/speed/thread_choice.ipynb #026bd89a
+# %% ../../nbs/speed/thread_choice.ipynb #e754bbe6
 SPIN = "10000" # Rounds that a waiting thread looks before it sleeps; 300,000 is what GNU's OpenMP takes
 WAYS = { # Way -> variables of the process, number of threads: None is PyTorch's own, 0 chooses
     "all cores": ({}, None), "one thread": ({}, 1), "as many as are idle": ({}, 0),
@@ -106,7 +106,7 @@ def running(
             loop.wait()
 
 def time_beside(
-    turns:int=5, # Of each way beside each other program
+    turns:int=3, # Of each way beside each other program
     seconds:float=1.5, # Of a turn
 ) -> list[dict]: # Per turn, other and way: other, way, threads, rate (steps per second), idle (cores before the turn)
     "How fast sgan trains on this machine's cores, alone and beside other programs; the ways take turns."
@@ -123,7 +123,7 @@ def time_beside(
                 records.append(dict(other=other, way=way, threads=n, rate=rate, idle=idle))
     return records
 
-# %% ../../nbs/speed/thread_choice.ipynb #b079c92a
+# %% ../../nbs/speed/thread_choice.ipynb #92f2bdbb
 def beside_table(
     records:list[dict], # From `time_beside`
 ) -> list[tuple]: # Rows: way, then per program of OTHERS a text

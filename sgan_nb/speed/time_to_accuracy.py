@@ -30,7 +30,12 @@ def train_to(
     every:int=100, # Steps between two looks
 ) -> dict: # Whether it was reached; the last look's step, seconds and accuracy; all looks, the hardware
     "Train until the averaged weights have the accuracy, or to the end of the budget."
-    state, curve, reached = new_run(config), [], False
+    with use_threads(threads_for(config, use_device(config.device))[0]):
+        return _train_to(new_run(config), target, began, every)
+
+def _train_to(state:TrainState, target:float|None, began:float, every:int) -> dict:
+    "Train a run that was just made."
+    config, curve, reached = state.config, [], False
     data, budget = state.data, config.epochs * state.epoch_steps
     if not len(data.test_images): raise ValueError(f"{data.name} has no test images to measure an accuracy on")
     for step, _ in enumerate(_all_steps(state), 1):
@@ -85,8 +90,7 @@ def compare_paths(
     "Train to the end of the budget along each path; `ValueError` for one that the method does not have."
     for path in paths: check_name(path, possible_paths(config), "path")
     device = use_device(config.device)
-    config = replace(config, threads=threads_for(config, device)[0])
-    with use_threads(config.threads): hardware = environment(device)["hardware"]
+    with use_threads(threads_for(config, device)[0]): hardware = environment(device)["hardware"]
     for draw in draws:
         for path in paths:
             yield dict(path=path, draw=draw, hardware=hardware) | _train_along(path, replace(config, draw=draw))

@@ -18,7 +18,7 @@ from sgan_nb.runs.devices import environment
 from sgan_nb.use.answers import load_service, predict_uploads
 from sgan_nb.use.request_limits import read_settings
 
-CLIENTS, REQUESTS = 8, 10_000
+CLIENTS, REQUESTS = 8, 4_000
 
 
 def pictures():

@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 TEXLIVE = texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 GENERATED = nbs sgan_nb report README.md pyproject.toml
 
 .PHONY: help install run gpu results report test check house export outputs book lab
@@ -33,9 +34,9 @@ report: ## build report/report_neurips.pdf from the committed results
 	cd report && SOURCE_DATE_EPOCH=0 latexmk -pdf -silent -halt-on-error -jobname=report_neurips report.tex || { grep -A3 '^!' report_neurips.log >&2; exit 1; }
 
 # One thread per worker: workers that share cores slow each other down tenfold
-test: install ## run every notebook, then the tests
-	$(VENV) OMP_NUM_THREADS=1 nbdev_test --do_print
-	$(VENV) pytest -q tests
+test: install ## run every notebook, then the tests, on all cores
+	$(VENV) OMP_NUM_THREADS=1 nbdev_test --n_workers $(CORES) --timing
+	$(VENV) pytest -q -n $(CORES) --dist worksteal --durations 10 tests
 
 check: install ## fail if the generated files are out of date, or ruff finds a mistake
 	@saved=$$(mktemp -d) && trap 'rm -rf "$$saved"' EXIT && cp -r $(GENERATED) "$$saved" && \

@@ -39,7 +39,8 @@ WINGS = {
         "sheet_of_paper", "picture_input", "estimator_setup", "estimator", "half_precision", "formats", "model_card",
         "export", "request_limits", "answers", "service", "predictions", "thumbnails", "label_store", "label_counts",
         "label_guesses", "label_answers", "labelling", "options", "train_command", "commands", "predict_commands",
-        "labelling_command", "own_pictures_rounds", "measuring_commands"]),
+        "labelling_command", "own_pictures_rounds", "waits",
+        "measuring_commands"]),
     "report": ("from runs to figures, tables and the paper", [
         "experiments", "latex", "settings_tables", "numbers", "manifest", "figures_of_runs", "evaluated_runs",
         "figures_of_networks", "work", "tables", "build"]),

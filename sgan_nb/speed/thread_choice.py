@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SPIN', 'WAYS', 'OTHERS', 'steps_per_second', 'answer_turns', 'Trainer', 'running', 'time_beside', 'beside_table',
-           'idle_before']
+           'idle_before', 'print_beside']
 
 # %% ../../nbs/speed/thread_choice.ipynb #8ef26f0e
 import os
@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from statistics import median
 import torch
+from tabulate import tabulate
 from ..methods.methods import METHODS
 from ..runs.run_state import TrainState, new_run
 from ..runs.threads import idle_cores, threads_for, use_threads
@@ -146,3 +147,9 @@ def idle_before(
     "How idle the machine was before the turns: what else runs on it is in all numbers."
     idle = sorted(r["idle"] for r in records)
     return f"{median(idle):.1f} cores idle before a turn (median), from {idle[0]:.1f} to {idle[-1]:.1f}"
+
+def print_beside() -> None:
+    "Measure, and print the table."
+    records = time_beside()
+    print(f"\nsteps per second of sgan ({idle_before(records)}):\n")
+    print(tabulate(beside_table(records), headers=["", *OTHERS]))

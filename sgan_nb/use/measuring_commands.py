@@ -97,6 +97,8 @@ def _speed_parser() -> ArgumentParser:
                         "runs in one program")
     parser.add_argument("--beside", action="store_true", help="also time sgan beside other programs, on all cores, on "
                         "one and on those that are idle (minutes)")
+    parser.add_argument("--waits", action="store_true", help="time what a user waits for instead: an epoch, evaluation, "
+                        "neighbors, predictions, a fit, the service (minutes)")
     parser.add_argument("--plain", action="store_true", help="also time improved-gan beside a plain loop (data loaders "
                         "with worker processes, full MNIST on disk) and print the ratios")
     _add_comparisons(parser)
@@ -130,13 +132,17 @@ def speed_command(
     if options.out: options.out.parent.mkdir(parents=True, exist_ok=True) # before minutes of measuring
     if options.target is not None: _print_time_to_accuracy(config, options)
     elif options.accuracy: _print_accuracies(config, options)
+    elif options.waits:
+        from sgan_nb.use.waits import print_waits
+        print_waits()
     else:
         from sgan_nb.runs.devices import use_device
         from sgan_nb.runs.threads import threads_for, use_threads
+        from sgan_nb.speed.thread_choice import print_beside
         with use_threads(threads_for(config, use_device(config.device))[0]):
             _print_step_time(config, options)
             if options.plain: _print_plain_ratios(options)
-        if options.beside: _print_beside()
+        if options.beside: print_beside()
 
 # %% ../../nbs/use/measuring_commands.ipynb #1a589770
 def _print_step_time(config:TrainConfig, options:Namespace) -> None:
@@ -161,13 +167,6 @@ def _print_plain_ratios(options:Namespace) -> None:
     print(f"\nimproved-gan on MNIST, medians of {len(took['plain loop'])} turns of {options.steps} steps:\n")
     headers, formats = ["", "ms per step", "of the plain loop", "from", "to"], ["", ".1f", ".2f", ".2f", ".2f"]
     print(tabulate(plain_ratios(took), headers=headers, floatfmt=formats))
-
-def _print_beside() -> None:
-    "Steps per second beside other programs."
-    from sgan_nb.speed.thread_choice import OTHERS, beside_table, idle_before, time_beside
-    records = time_beside()
-    print(f"\nsteps per second of sgan ({idle_before(records)}):\n")
-    print(tabulate(beside_table(records), headers=["", *OTHERS]))
 
 def _print_time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
     "The seconds to a test accuracy and their median, also written where the options say."

@@ -12,6 +12,7 @@ nb_merge_streams = True
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
+smartquotes = False  # code in docstrings keeps its quotes
 
 html_theme = "furo"
 html_static_path = ["style.css", f"{MATHJAX}/static"]

@@ -15,6 +15,7 @@ suppress_warnings = ["myst.header"]
 smartquotes = False  # code in docstrings keeps its quotes
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_static_path = ["style.css", f"{MATHJAX}/static"]
 html_css_files = ["style.css"]
 html_copy_source = False

@@ -4,7 +4,7 @@ TEXLIVE = texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 GENERATED = nbs sgan_nb report README.md pyproject.toml
 
-.PHONY: help install run gpu results report test check house export outputs book lab
+.PHONY: help install run gpu results report test check house export outputs book docs lab
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -57,6 +57,13 @@ outputs: install ## run notebooks (NB="nbs/00_data.ipynb"; default all) and stor
 
 book: install ## write the links to the next notebook, the table of notebooks and README.md from the reading order
 	$(VENV) python report/book.py
+
+docs: .venv/.docs-installed ## build the notebooks and the API reference as a site: _docs/site/index.html
+	$(VENV) python report/docs.py
+
+.venv/.docs-installed: .venv/.installed
+	.venv/bin/uv pip install --python .venv/bin/python -e ".[docs]"
+	@touch $@
 
 lab: install ## open the notebooks
 	$(VENV) jupyter lab nbs

@@ -8,7 +8,7 @@ config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 settings = config["DEFAULT"]
 
-EXTRAS = "tensorboard", "export", "distributed", "cluster", "dev"
+EXTRAS = "tensorboard", "export", "distributed", "cluster", "dev", "docs"
 
 setup(
     name=settings["lib_name"],

@@ -90,7 +90,8 @@ def table():
         title, summary = title_and_summary(name)
         return f"| [{title}]({name}.ipynb) | {summary.rstrip('.')} |"
 
-    lines = [TABLE, "", "Seven chapters are the book, read in this order; the wings are for those who need them.", "",
+    lines = [TABLE, "", "Seven chapters are the book, read in this order; the wings are for those who need them.",
+             "`make docs` builds all of them, with an API reference, as a site to be read without Jupyter.", "",
              "| notebook | what it is about |", "|---|---|", *map(row, SPINE)]
     for wing, (purpose, names) in WINGS.items():
         lines += [f"| **{wing}/** | *{purpose}* |", *(row(f"{wing}/{name}") for name in names)]

@@ -1,5 +1,6 @@
 "Tests run without a display, on one thread, and never touch the user's cache."
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads are ten times slower on a busy machine
 
+BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 SERVE = [sys.executable, "-c", "import sys; from sgan_nb.use.commands import serve_command; sys.exit(serve_command())"]
 
 
@@ -22,6 +24,20 @@ def cache_folder(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    "Debian's headless Chromium, or another one."
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        message = "no browser: on Debian and Ubuntu, apt-get install chromium-headless-shell"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 class Server:

@@ -19,7 +19,8 @@ LINK = re.compile(r"\]\([^)\s]*\)|<?https?://[^\s)>]+>?")
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 MODULES = sorted(path for path in (ROOT / "sgan_nb").rglob("*.py") if not path.name.startswith("_"))
-SCRIPTS = [ROOT / "setup.py", *sorted((ROOT / "tests").glob("*.py")), *sorted((ROOT / "report").glob("*.py"))]
+SCRIPTS = [ROOT / "setup.py", *sorted((ROOT / "tests").glob("*.py")), *sorted((ROOT / "report").glob("*.py")),
+           ROOT / "docs/conf.py"]
 
 
 def text(path):

@@ -1,7 +1,6 @@
 "The labeling page in a real browser: nothing is lost, whoever is killed, and each key does what it says."
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,27 +12,14 @@ from urllib.request import Request, urlopen
 import pytest
 from conftest import SERVE
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
-from test_page import BROWSERS, PLACES
+from playwright.sync_api import expect
+from test_page import PLACES
 
 from sgan_nb.sources.label_files import read_label_file
 from sgan_nb.use.label_store import in_check
 
 LABEL = [SERVE[0], "-c", SERVE[2].replace("use.commands", "use.labelling_command").replace("serve_", "label_")]
 GREYS = {"dark": 40, "bright": 220}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    "Debian's headless Chromium, or another one."
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        message = "no browser: on Debian and Ubuntu, apt-get install chromium-headless-shell"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

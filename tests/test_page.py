@@ -9,30 +9,16 @@ import numpy as np
 import pytest
 from conftest import Server
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from sgan_nb.data import load_data
 from sgan_nb.methods.methods import METHODS
 from sgan_nb.training import train
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 STROKES = {"1": [[(0.5, 0.15), (0.5, 0.85)]], "7": [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.85)]],
            "0": [[(0.5, 0.15), (0.35, 0.22), (0.27, 0.5), (0.35, 0.78), (0.5, 0.85), (0.65, 0.78), (0.73, 0.5),
                   (0.65, 0.22), (0.5, 0.15)]]}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    "Debian's headless Chromium, or another one."
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        message = "no browser: on Debian and Ubuntu, apt-get install chromium-headless-shell"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

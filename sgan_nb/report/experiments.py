@@ -18,7 +18,7 @@ from ..runs.run_folder import read_record, read_results, save_json
 
 # %% ../../nbs/report/experiments.ipynb #48a6f4aa
 CORE = ("baseline", "augmented", "sgan-plain", "sgan", "sgan-uda") # Each adds one ingredient to the one before
-_OTHERS = tuple(method for method in METHODS if method not in CORE)
+_OTHERS = tuple(method for method in METHODS if method not in (*CORE, "photographs")) # which is for photographs
 _COMPARED = ("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-propagation")
 _TINY = dict(data=["mnist-sample"], n_labels=[100], draws=[0], epochs=2, epoch_steps=2)
 _MNIST, _FASHION = (dict(data=[data], n_labels=[100], draws=range(3)) for data in ("mnist", "fashion-mnist"))
@@ -62,7 +62,7 @@ def plan_parts(
     folder = os.environ.get("CATS_VS_DOGS")
     if not folder or plan not in ("cpu", "gpu"): return PLANS[plan]
     pictures = dict(data=[f"folder:{folder}"], n_labels=[100], draws=PLANS[plan][0]["draws"], test_curve=False,
-                    methods=("petrova-supervised", "petrova"), augmentation="flip-affine")
+                    methods=("petrova-supervised", "petrova"), augmentation="flip-affine", test_share=0.2)
     return PLANS[plan] + [pictures | dict(strategy=strategy) for strategy in ("random", "representative")]
 
 # %% ../../nbs/report/experiments.ipynb #bba692f5

@@ -43,11 +43,13 @@ def case_values(
     return values
 
 # %% ../../nbs/report/numbers.ipynb #96d17ff9
+_UNSAID = ("terms", "skip_broken", "test_share", "threads") # Terms have keys of their own; the others change no result
+
 def config_values(
     config:TrainConfig, # As recorded
 ) -> dict[str, str]: # Name -> text
     "Settings by field; the weight of a term as terms/NAME, and terms/NAME/start and /end where it rises."
-    values = {f.name: setting_text(getattr(config, f.name)) for f in fields(config) if f.name != "terms"}
+    values = {f.name: setting_text(getattr(config, f.name)) for f in fields(config) if f.name not in _UNSAID}
     for name, weight in config.weights.items():
         values[f"terms/{name}"] = setting_text(weight.value)
         if not weight.end: continue

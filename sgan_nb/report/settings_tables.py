@@ -35,6 +35,7 @@ def setting_text(
 
 # %% ../../nbs/report/settings_tables.ipynb #fddae494
 NOT_SETTINGS = ("method", "data", "n_labels", "draw", "strategy", "seed", # Vary between the runs of a table
+                "skip_broken", "test_share", # Of own data, not of a method
                 "device", "threads", "test_curve") # Change no result
 
 def shown_settings(

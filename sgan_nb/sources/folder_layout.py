@@ -40,16 +40,16 @@ def scan_pictures(
         if os.path.realpath(folder) in seen:
             folders.clear() # a link to a folder above
             continue
-        below = Path(folder)
         seen.add(os.path.realpath(folder))
-        runs = [name for name in folders if is_run_folder(below / name)]
+        below = Path(folder).relative_to(root).as_posix()
+        runs = [name for name in folders if is_run_folder(Path(folder, name))]
         skipped += Counter(hidden=sum(map(_is_hidden, folders + files)), **{"in runs": len(runs)})
         folders[:] = [name for name in folders if not _is_hidden(name) and name not in runs]
-        visible = [below / name for name in files if not _is_hidden(name)]
-        found += [file for file in visible if file.suffix.lower() in PICTURE_SUFFIXES]
-        others = [file for file in visible if file.suffix.lower() not in (*PICTURE_SUFFIXES, *_TABLES)]
-        skipped["not pictures"] += len(others)
-    return sorted(file.relative_to(root).as_posix() for file in found), +skipped
+        visible = {name: os.path.splitext(name)[1].lower() for name in files if not _is_hidden(name)}
+        pictures = [name for name, suffix in visible.items() if suffix in PICTURE_SUFFIXES]
+        found += pictures if below == "." else [f"{below}/{name}" for name in pictures]
+        skipped["not pictures"] += sum(suffix not in (*PICTURE_SUFFIXES, *_TABLES) for suffix in visible.values())
+    return sorted(found), +skipped
 
 _TABLES = (".csv", ".jsonl", ".txt", ".md", ".lock") # Label files and notes belong there and are not counted
 

@@ -8,6 +8,7 @@ __all__ = ['SIDES', 'Origin', 'found_line', 'content_name', 'usual_side', 'read_
 # %% ../../nbs/sources/own_pictures.ipynb #71ffdf5a
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -54,12 +55,10 @@ def found_line(
 def content_name(
     kind:str, # folder, npz or csv
     name:str, # Of the folder or file
-    tensors:list[Tensor], # All that a run depends on
-    classes:tuple[str, ...], # Names of the classes
+    contents:Iterable[str], # All that a run depends on, image by image in their order
 ) -> str: # "folder:shots-1a2b3c4d"
     "Name of a set with a hash of its contents: other pictures or labels under the same name are another set."
-    digest = blake2b("\n".join(classes).encode(errors="surrogateescape"), digest_size=4)
-    for tensor in tensors: digest.update(str(tuple(tensor.shape)).encode() + tensor.contiguous().numpy().tobytes())
+    digest = blake2b("\n".join(contents).encode(errors="surrogateescape"), digest_size=4)
     return f"{kind}:{name}-{digest.hexdigest()}"
 
 # %% ../../nbs/sources/own_pictures.ipynb #90c9cf7a
@@ -125,7 +124,8 @@ def read_own_pictures(
     layout = read_layout(folder)
     decoded = _decoded(folder, layout, options)
     kept, skipped = _usable(layout, decoded, options)
-    images = torch.from_numpy(np.ascontiguousarray(decoded.pixels[kept]))
+    pixels = decoded.pixels if len(kept) == len(decoded.pixels) else decoded.pixels[kept]
+    images = torch.from_numpy(np.ascontiguousarray(pixels))
     numbers = {label: i for i, label in enumerate(layout.classes)}
     targets = torch.tensor([numbers.get(layout.labels[i], -1) for i in kept])
     files = tuple(layout.files[i] for i in kept)
@@ -158,8 +158,11 @@ def assemble(
     _check_trained(name, targets[~is_test & ~is_validation], classes)
     train = (~is_test).nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
-    tensors = [images[train], targets[train], images[is_test], targets[is_test]]
+    trained = images if len(train) == len(images) else images[train] # no second copy of all
+    tensors = [trained, targets[train], images[is_test], targets[is_test]]
     found = found_line(classes, targets[train], validation, int(is_test.sum()), skipped)
     names = [tuple(files[i] for i in index.tolist()) for index in (train, is_test.nonzero().flatten())]
-    return (content_name(kind, name, [*tensors, validation], classes), *tensors, classes, validation,
+    contents = [f"{hashes[file]} {target} {part} {tested}" for file, target, part, tested
+                in zip(files, targets.tolist(), parts, is_test.tolist())]
+    return (content_name(kind, name, [*classes, str(tuple(images.shape)), *contents]), *tensors, classes, validation,
             Origin(*names, hashes, found))

@@ -162,7 +162,6 @@ def assemble(
     tensors = [trained, targets[train], images[is_test], targets[is_test]]
     found = found_line(classes, targets[train], validation, int(is_test.sum()), skipped)
     names = [tuple(files[i] for i in index.tolist()) for index in (train, is_test.nonzero().flatten())]
-    contents = [f"{hashes[file]} {target} {part} {tested}" for file, target, part, tested
-                in zip(files, targets.tolist(), parts, is_test.tolist())]
-    return (content_name(kind, name, [*classes, str(tuple(images.shape)), *contents]), *tensors, classes, validation,
-            Origin(*names, hashes, found))
+    contents = map(str, zip(map(hashes.get, files), targets.tolist(), parts, is_test.tolist()))
+    named = content_name(kind, name, [*classes, str(tuple(images.shape)), *contents])
+    return named, *tensors, classes, validation, Origin(*names, hashes, found)

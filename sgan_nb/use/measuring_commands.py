@@ -97,8 +97,8 @@ def _speed_parser() -> ArgumentParser:
                         "runs in one program")
     parser.add_argument("--beside", action="store_true", help="also time sgan beside other programs, on all cores, on "
                         "one and on those that are idle (minutes)")
-    parser.add_argument("--waits", action="store_true", help="time what a user waits for instead: an epoch, evaluation, "
-                        "neighbors, predictions, a fit, the service (minutes)")
+    parser.add_argument("--waits", action="store_true", help="time what a user waits for instead: an epoch, an "
+                        "evaluation, neighbors, predictions, a fit, the service (minutes)")
     parser.add_argument("--plain", action="store_true", help="also time improved-gan beside a plain loop (data loaders "
                         "with worker processes, full MNIST on disk) and print the ratios")
     _add_comparisons(parser)

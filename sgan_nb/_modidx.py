@@ -824,6 +824,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'sgan_nb/sources/own_pictures.py'),
                                               'sgan_nb.sources.own_pictures._warn_of_two_labels': ( 'sources/own_pictures.html#_warn_of_two_labels',
                                                                                                     'sgan_nb/sources/own_pictures.py'),
+                                              'sgan_nb.sources.own_pictures._with_share_held_out': ( 'sources/own_pictures.html#_with_share_held_out',
+                                                                                                     'sgan_nb/sources/own_pictures.py'),
                                               'sgan_nb.sources.own_pictures.assemble': ( 'sources/own_pictures.html#assemble',
                                                                                          'sgan_nb/sources/own_pictures.py'),
                                               'sgan_nb.sources.own_pictures.content_name': ( 'sources/own_pictures.html#content_name',

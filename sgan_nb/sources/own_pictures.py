@@ -133,6 +133,13 @@ def read_own_pictures(
     return assemble("folder", folder.resolve().name, images, targets, [layout.parts[i] for i in kept], layout.classes,
                     options.test_share, (files, hashes, skipped))
 
+def _with_share_held_out(name:str, targets:Tensor, parts:list[str], classes:tuple[str, ...], share:float) -> list[str]:
+    "Parts of the images, a share of the labeled training images among those for testing."
+    if not share: return parts
+    free = torch.tensor([part == "train" for part in parts]).nonzero().flatten()
+    chosen = set(free[held_out(name, targets[free], classes, share, Generator().manual_seed(0))].tolist())
+    return ["test" if i in chosen else part for i, part in enumerate(parts)]
+
 def _check_trained(name:str, targets:Tensor, classes:tuple[str, ...]) -> None:
     "Raise `ValueError` for a class without a training image."
     counts = torch.bincount(targets[targets >= 0], minlength=len(classes)).tolist()
@@ -151,10 +158,8 @@ def assemble(
 ) -> tuple: # The arguments of `ImageData`
     "A set from its images; `ValueError` for a class without a training image, or too small to hold one out."
     files, hashes, skipped = origin
+    parts = _with_share_held_out(name, targets, parts, classes, test_share)
     is_test, is_validation = (torch.tensor([part == wanted for part in parts]) for wanted in ("test", "validation"))
-    if test_share:
-        free = (~is_test & ~is_validation).nonzero().flatten()
-        is_test[free[held_out(name, targets[free], classes, test_share, Generator().manual_seed(0))]] = True
     _check_trained(name, targets[~is_test & ~is_validation], classes)
     train = (~is_test).nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
@@ -162,6 +167,6 @@ def assemble(
     tensors = [trained, targets[train], images[is_test], targets[is_test]]
     found = found_line(classes, targets[train], validation, int(is_test.sum()), skipped)
     names = [tuple(files[i] for i in index.tolist()) for index in (train, is_test.nonzero().flatten())]
-    contents = map(str, zip(map(hashes.get, files), targets.tolist(), parts, is_test.tolist()))
+    contents = map(str, zip(map(hashes.get, files), targets.tolist(), parts))
     named = content_name(kind, name, [*classes, str(tuple(images.shape)), *contents])
     return named, *tensors, classes, validation, Origin(*names, hashes, found)

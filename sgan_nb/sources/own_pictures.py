@@ -159,14 +159,13 @@ def assemble(
     "A set from its images; `ValueError` for a class without a training image, or too small to hold one out."
     files, hashes, skipped = origin
     parts = _with_share_held_out(name, targets, parts, classes, test_share)
-    is_test, is_validation = (torch.tensor([part == wanted for part in parts]) for wanted in ("test", "validation"))
+    is_test, is_validation = (torch.tensor([p == part for p in parts]) for part in ("test", "validation"))
     _check_trained(name, targets[~is_test & ~is_validation], classes)
     train = (~is_test).nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
-    trained = images if len(train) == len(images) else images[train] # no second copy of all
-    tensors = [trained, targets[train], images[is_test], targets[is_test]]
+    tensors = [images[train] if len(train) < len(images) else images, targets[train], images[is_test], targets[is_test]]
     found = found_line(classes, targets[train], validation, int(is_test.sum()), skipped)
     names = [tuple(files[i] for i in index.tolist()) for index in (train, is_test.nonzero().flatten())]
-    contents = map(str, zip(map(hashes.get, files), targets.tolist(), parts))
-    named = content_name(kind, name, [*classes, str(tuple(images.shape)), *contents])
+    contents = zip(map(hashes.get, files), targets.tolist(), parts)
+    named = content_name(kind, name, map(str, [*classes, tuple(images.shape), *contents]))
     return named, *tensors, classes, validation, Origin(*names, hashes, found)

@@ -154,7 +154,7 @@ def assemble(
     parts:list[str], # train, validation or test, of each image
     classes:tuple[str, ...], # Names of the K classes
     test_share:float, # Share of the labeled training images held out for testing, in [0, 1)
-    origin:tuple, # Files or row numbers of the images, their hashes, and what was left out
+    origin:tuple, # Files or row numbers, their hashes, and what was left out
 ) -> tuple: # The arguments of `ImageData`
     "A set from its images; `ValueError` for a class without a training image, or too small to hold one out."
     files, hashes, skipped = origin
@@ -164,7 +164,7 @@ def assemble(
     train = (~is_test).nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
     tensors = [images[train] if len(train) < len(images) else images, targets[train], images[is_test], targets[is_test]]
-    found = found_line(classes, targets[train], validation, int(is_test.sum()), skipped)
+    found = found_line(classes, targets[train], validation, len(tensors[3]), skipped)
     names = [tuple(files[i] for i in index.tolist()) for index in (train, is_test.nonzero().flatten())]
     contents = zip(map(hashes.get, files), targets.tolist(), parts)
     named = content_name(kind, name, map(str, [*classes, tuple(images.shape), *contents]))

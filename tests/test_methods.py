@@ -37,14 +37,16 @@ def test_photographs_at_224(tmp_path):
             Image.fromarray(pixels).save(folder / f"{i}.png")
     options = ["--methods", "petrova-supervised", "petrova", "--data", f"folder:{tmp_path / 'pictures'}",
                "--image-size", "224", "--labels", "4", "--batch-size", "4", "--labeled-batch-size", "4",
-               "--epochs", "1", "--epoch-steps", "2", "--device", "cpu", "--out", str(tmp_path / "out")]
+               "--epochs", "1", "--epoch-steps", "2", "--device", "cpu", "--test-share", "0.2",
+               "--out", str(tmp_path / "out")]
     for strategy in "random", "representative":
         assert benchmark_command([*options, "--strategy", strategy]) == 0
+    [place] = (tmp_path / "out").glob("folder-pictures-*-4")
     for run in "petrova/draw-0", "petrova/draw-0-representative", "petrova-supervised/draw-0":
-        folder = tmp_path / "out" / "folder-pictures-4" / run
+        folder = place / run
         assert json.loads((folder / "config.json").read_text())["image_shape"] == [3, 224, 224]
         assert len(json.loads((folder / "results.json").read_text())["labeled"]) == 4
-    model = load_run(tmp_path / "out" / "folder-pictures-4" / "petrova" / "draw-0")
+    model = load_run(place / "petrova" / "draw-0")
     assert model.generator(torch.rand(2, 100)).shape == (2, 3, 224, 224)
 
 

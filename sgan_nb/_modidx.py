@@ -1216,6 +1216,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'sgan_nb/use/label_guesses.py'),
                                            'sgan_nb.use.label_guesses.LabelGuesser.record': ( 'use/label_guesses.html#labelguesser.record',
                                                                                               'sgan_nb/use/label_guesses.py'),
+                                           'sgan_nb.use.label_guesses.LabelGuesser.unlike': ( 'use/label_guesses.html#labelguesser.unlike',
+                                                                                              'sgan_nb/use/label_guesses.py'),
                                            'sgan_nb.use.label_guesses.LabelGuesser.work': ( 'use/label_guesses.html#labelguesser.work',
                                                                                             'sgan_nb/use/label_guesses.py')},
             'sgan_nb.use.label_store': { 'sgan_nb.use.label_store.LabelStore': ( 'use/label_store.html#labelstore',

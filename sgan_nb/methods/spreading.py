@@ -23,7 +23,9 @@ class NeighborGraph:
             raise ValueError(f"expected finite features of shape (N, F) with N > 1, got {tuple(features.shape)}")
         from sklearn.neighbors import NearestNeighbors # slow to import: where it is used
         search = NearestNeighbors(n_neighbors=min(n, len(features) - 1)).fit(features.detach().cpu().numpy())
-        self.system = spreading_system(torch.from_numpy(search.kneighbors(return_distance=False)), alpha)
+        distances, neighbors = search.kneighbors()
+        self.isolation = torch.from_numpy(distances).mean(1) # Mean distance of each picture from its neighbors
+        self.system = spreading_system(torch.from_numpy(neighbors), alpha)
 
     def __len__(self) -> int: # Number of pictures
         return self.system.shape[0]

@@ -179,7 +179,7 @@ def suggested_grid(
 
 def to_review(
     labeling:Labeling, # Of the application
-    kind:str, # again, disputed, unsure, bad, unreadable, or class: and its name
+    kind:str, # again, unlike, disputed, unsure, bad, unreadable, or class: and its name
     n:int=120, # At most so many
 ) -> list[dict]: # As `shown`
     "Pictures to look at again."
@@ -191,6 +191,7 @@ def to_review(
                       guesses[name][0] != rows[name].label else "") for name in doubted if name in rows]
     if kind == "disputed": names = [name for name, row in store.merged().items() if row.mark == "disputed"]
     elif kind == "unreadable": names = guesser.unreadable
+    elif kind == "unlike": names = guesser.unlike()[::-1]
     elif kind.startswith("class:"): names = [name for name, row in rows.items() if row.label == kind[6:]]
     else: names = [name for name, row in rows.items() if row.mark == kind]
     return [shown(labeling, name) for name in names[::-1] if name in labeling.number][:n]

@@ -164,6 +164,15 @@ class LabelGuesser:
             return label, [name for _, name in sorted(chosen)]
         return None, []
 
+    def unlike(self,
+        n:int=24, # At most so many
+    ) -> list[str]: # Files, the strangest first
+        "Pictures far from all others (of something else, broken, on their side), but for those of the check sample."
+        if self.graph is None: return []
+        tested = {name for name, row in self.store.merged().items() if row.split == "test"}
+        names = (self.names[i] for i in self.graph.isolation.argsort(descending=True).tolist())
+        return [name for name in names if name not in tested][:n]
+
     def doubted(self,
         n:int=24, # At most so many
     ) -> list[str]: # Files, the most doubtful label first

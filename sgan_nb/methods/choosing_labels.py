@@ -90,7 +90,7 @@ def _named_labels(data:ImageData, strategy:str, n_labels:int, draw:int, known:Te
         raise ValueError(f"{path} names {len(labeled)} images, n_labels is {n_labels}: they must agree")
     unknown = labeled[~torch.isin(labeled, known)].tolist()
     if unknown:
-        first = data.origin.train[unknown[0]] if data.origin else unknown[0]
+        first = names[unknown[0]] if names else unknown[0]
         raise ValueError(f"{path} names {len(unknown)} images that have no label, or are for validation: {first}")
     return labeled
 

@@ -32,7 +32,9 @@ def available_cores() -> int: # At least 1
 
 def _decode(file:Path, side:int, n_channels:int) -> tuple[np.ndarray|None, str, str]:
     "Pixels, hash and error of a file."
-    try: return read_square(file, side, n_channels), blake2b(file.read_bytes(), digest_size=8).hexdigest(), ""
+    try:
+        contents = file.read_bytes() # once, for both
+        return read_square(file, side, n_channels, contents), blake2b(contents, digest_size=8).hexdigest(), ""
     except (ValueError, OSError) as e: return None, "", str(e)
 
 def decode_pictures(

@@ -6,6 +6,7 @@
 __all__ = ['PICTURE_FORMATS', 'PICTURE_SUFFIXES', 'MAX_PIXELS', 'open_picture', 'square_pixels', 'read_square']
 
 # %% ../../nbs/sources/picture_files.ipynb #3f6b8edb
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 import numpy as np
@@ -83,6 +84,8 @@ def read_square(
     file:Path, # A picture of one's own
     side:int, # Height and width to make, in pixels
     n_channels:int, # 1: grey, 3: RGB
+    contents:bytes|None=None, # Of the file, where they have been read already
 ) -> np.ndarray: # uint8, shape (C, side, side)
     "A picture file as the input of a network; errors as for `open_picture`."
-    return square_pixels(open_picture(file, str(file), MAX_PIXELS, (2 * side, 2 * side)), side, n_channels)
+    source = file if contents is None else BytesIO(contents)
+    return square_pixels(open_picture(source, str(file), MAX_PIXELS, (2 * side, 2 * side)), side, n_channels)

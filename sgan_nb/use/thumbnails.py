@@ -11,11 +11,9 @@ from io import BytesIO
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from PIL import Image, ImageOps
-from ..sources.picture_files import open_picture
+from ..sources.picture_files import MAX_PIXELS, open_picture
 
 # %% ../../nbs/use/thumbnails.ipynb #dcf5491d
-_MAX_PIXELS = 178_956_970 # Of one's own pictures: as many as Pillow reads
-
 class Thumbnails:
     "Small versions of picture files, the last ones kept in memory."
     def __init__(self,
@@ -45,7 +43,7 @@ class Thumbnails:
 
 def _thumbnail(file:Path, name:str, side:int, square:bool) -> tuple[bytes, str]:
     "Contents and type of a thumbnail."
-    picture, out = open_picture(file, name, _MAX_PIXELS, (2 * side, 2 * side)), BytesIO()
+    picture, out = open_picture(file, name, MAX_PIXELS, (2 * side, 2 * side)), BytesIO()
     exact = square or max(picture.size) <= 128 # JPEG blurs the edges of what is shown enlarged
     if square: picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
     elif max(picture.size) > side: picture.thumbnail((side, side), Image.Resampling.BILINEAR)

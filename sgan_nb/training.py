@@ -16,6 +16,7 @@ from tqdm import tqdm
 from .baseline import predict
 from .data import ImageData, Split, normalize, shuffled_batches
 from .methods.label_propagation import label_all
+from .methods.pixel_labels import label_by_pixels
 from .methods.settings import TrainConfig
 from .runs.checkpoints import is_finished, keep_best, selection_accuracies
 from .runs.data_parallel import epoch_rng, is_first_process, join_processes
@@ -85,21 +86,33 @@ def draw_batches(
     return list(zip(*map(state.processes.share, batches)))
 
 def _draw_labeled(state:TrainState, n:int, rng:torch.Generator) -> Tensor:
-    "Batches of labeled images, or of all by the certainty of propagated labels, int64, shape (n, batch size)."
-    size = state.config.labeled_batch_size
-    if state.propagated is None: return shuffled_batches(state.split.labeled, n, size, rng)
+    "Batches of labeled images, of images labeled otherwise by their certainty, or of both, int64, shape (n, size)."
+    c = state.config
+    if state.propagated is None: return shuffled_batches(state.split.labeled, n, c.labeled_batch_size, rng)
+    size = c.batch_size if _by_pixels(state) else c.labeled_batch_size
     drawn = torch.multinomial(state.propagated.frequencies().to(rng.device), n * size, replacement=True, generator=rng)
-    return drawn.view(n, size).to(state.device)
+    drawn = drawn.view(n, size).to(state.device)
+    if not _by_pixels(state): return drawn
+    return torch.cat([shuffled_batches(state.split.labeled, n, c.labeled_batch_size, rng), drawn], 1)
+
+def _by_pixels(state:TrainState) -> bool:
+    "Whether labels by pixels are in force in the coming epoch."
+    return state.epoch < state.config.pixel_labels * state.config.epochs
 
 def propagate(
     state:TrainState, # At the beginning of an epoch; `propagated` is set
 ) -> None:
-    "Labels for the coming epoch, where the budget has come to `propagation_start`; validation images take no part."
+    "Labels by pixels or by features for the coming epoch, if it has them; validation images take no part."
     c, s, data = state.config, state.split, state.data
-    if state.epoch < c.propagation_start * c.epochs: return
+    if _by_pixels(state) and state.propagated is not None: return # pixels do not change
+    state.propagated = None
+    if not _by_pixels(state) and state.epoch < c.propagation_start * c.epochs: return
     everything = torch.cat([s.labeled, s.unlabeled]).unique()
-    features = predict(state.average.module, data.train_images[everything]).features
-    state.propagated = label_all(features, everything, s.labeled, data.train_targets, data.n_classes)
+    if _by_pixels(state):
+        state.propagated = label_by_pixels(data.train_images, everything, s.labeled, data.train_targets, data.n_classes)
+    else:
+        features = predict(state.average.module, data.train_images[everything]).features
+        state.propagated = label_all(features, everything, s.labeled, data.train_targets, data.n_classes)
     state.processes.align(state.propagated)
 
 def one_step(

@@ -42,7 +42,9 @@ class TrainConfig:
     terms:str = "feature-matching=1 supervised=1 unsupervised=1" # Summands of the objectives: NAME=WEIGHT[@START-END]
     temperature:float = 0.4 # Sharpening of the consistency target; 1 none, 0 the most probable class (FixMatch)
     confidence:float = 0.8 # Smallest probability, before sharpening, at which an image takes part in consistency
+    teacher:str = "itself" # Whose prediction is the target: that of the network itself, or of its average
     annealing:str = "none" # Training signal annealing of the labeled images: none, linear, log or exp
+    pixel_labels:float = 0.0 # Progress until which images labeled by their pixels are drawn beside the labeled ones
     propagation_start:float = 1.0 # Progress after which all images are drawn as labeled, by propagated labels; 1 never
     # Optimization
     epochs:int = 10 # Passes over the unlabeled images (labeled ones if the method uses no others)
@@ -81,7 +83,7 @@ class TrainConfig:
 
     @property
     def uses_unlabeled(self) -> bool: # Whether anything is learned from unlabeled images
-        return set(self.weights) != {"supervised"} or self.propagation_start < 1
+        return set(self.weights) != {"supervised"} or self.propagation_start < 1 or self.pixel_labels > 0
 
     def with_terms(self,
         changes:str, # As for `term_weights`; a weight of 0 takes a term out
@@ -104,7 +106,7 @@ RANGES = [ # lowest value, first value that is too large, fields
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
     (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence",
             "test_share")),
-    (0, 1.001, ("decay_start", "propagation_start"))]
+    (0, 1.001, ("decay_start", "pixel_labels", "propagation_start"))]
 
 def _check_ranges(config:TrainConfig) -> None:
     "Raise `ValueError` for a number out of its range, or a name among few that is none of them."
@@ -113,7 +115,7 @@ def _check_ranges(config:TrainConfig) -> None:
             if not low <= (value := getattr(config, name)) < high:
                 raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value}")
     choices = {"unsupervised": ("softmax", "logsumexp"), "optimizer": ("adam", "sgd"),
-               "select": ("last", "validation", "test"), "precision": ("auto", "float32", "bfloat16")}
+               "teacher": ("itself", "average"), "select": ("last", "validation", "test"), "precision": ("auto", "float32", "bfloat16")}
     for name, known in choices.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(config, name)!r}")

@@ -8,7 +8,7 @@ __all__ = ['active_terms', 'needed_images', 'weighted_sum', 'augment', 'make_vie
 
 # %% ../../nbs/runs/step_losses.ipynb #83e89c5b
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 from ..baseline import ClassifierOutput
 from ..generator import sample_latent
@@ -81,9 +81,13 @@ def discriminator_losses(
     with state.autocast():
         outputs = outputs_of_groups(state.discriminator, list(real.values()), views.get("generated"))
         if original is not None:
-            with torch.no_grad(): outputs.append(state.discriminator(original))
+            with torch.no_grad(): outputs.append(_teacher(state)(original))
     kinds = [*views, *(["original"] if original is not None else [])]
     return _term_losses(state, "discriminator", dict(zip(kinds, outputs)), targets=state.processes.all_gather(targets))
+
+def _teacher(state:TrainState) -> nn.Module:
+    "The network whose predictions are targets: as it is trained, or its average without dropout and noise."
+    return state.discriminator if state.config.teacher == "itself" else state.average.module.eval()
 
 def _term_losses(state:TrainState, network:str, outputs:dict[str, ClassifierOutput], **others:Tensor) -> dict[str,
                                                                                                               Tensor]:

@@ -102,9 +102,9 @@ def _check_alike(configs:list[TrainConfig]) -> None:
     "Refuse runs that differ in more than draw and seed, may end at different times or need more than their networks."
     first, alike = configs[0], {replace(c, draw=0, seed=0) for c in configs}
     if len(alike) > 1: raise ValueError("runs trained together may differ in draw and seed only")
-    if "low-density" in first.weights or first.patience:
-        raise ValueError(f"{first.method} cannot be trained together: a density of each run's own images (low-density) "
-                         "and early stopping (patience) need runs of their own")
+    if "low-density" in first.weights or first.patience or first.teacher != "itself":
+        raise ValueError(f"{first.method} cannot be trained together: a density of each run's own images (low-density), "
+                         "early stopping (patience) and an averaged teacher need runs of their own")
     if heads := [name for name in first.weights if TERMS[name].head is not None]:
         raise ValueError(f"{first.method} cannot be trained together: terms that bring a head ({', '.join(heads)}) "
                          "need runs of their own")

@@ -24,10 +24,11 @@ WINGS = {
         "decoded_pictures", "own_pictures", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
         "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement",
-        "label_propagation", "pixel_labels", "spreading", "choosing_labels", "picture_features", "picture_choice", "terms",
-        "methods"]),
+        "label_propagation", "pixel_labels", "spreading", "choosing_labels", "picture_features", "picture_choice",
+        "terms", "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
-        "devices", "data_parallel", "run_folder", "threads", "run_data", "run_state", "step_losses", "checkpoints",
+        "devices", "data_parallel", "run_folder", "threads", "run_data", "run_state", "run_labels", "step_losses",
+        "checkpoints",
         "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
         "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "calibration",

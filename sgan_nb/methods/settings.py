@@ -83,7 +83,8 @@ class TrainConfig:
 
     @property
     def uses_unlabeled(self) -> bool: # Whether anything is learned from unlabeled images
-        return set(self.weights) != {"supervised"} or self.propagation_start < 1 or self.pixel_labels > 0
+        spreads = self.propagation_start < 1 or self.pixel_labels > 0
+        return spreads or set(self.weights) != {"supervised"}
 
     def with_terms(self,
         changes:str, # As for `term_weights`; a weight of 0 takes a term out
@@ -115,7 +116,8 @@ def _check_ranges(config:TrainConfig) -> None:
             if not low <= (value := getattr(config, name)) < high:
                 raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value}")
     choices = {"unsupervised": ("softmax", "logsumexp"), "optimizer": ("adam", "sgd"),
-               "teacher": ("itself", "average"), "select": ("last", "validation", "test"), "precision": ("auto", "float32", "bfloat16")}
+               "teacher": ("itself", "average"), "select": ("last", "validation", "test"),
+               "precision": ("auto", "float32", "bfloat16")}
     for name, known in choices.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(config, name)!r}")

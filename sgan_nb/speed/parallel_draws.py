@@ -22,7 +22,8 @@ from ..runs.run_records import open_run, record_epoch, write_results
 from ..runs.run_state import TrainState, new_run
 from ..runs.threads import threads_for, use_threads
 from .parallel_steps import Together, step_together
-from ..training import LOG_STEPS, draw_batches, propagate, set_learning_rates, show_losses
+from ..runs.run_labels import propagate
+from ..training import LOG_STEPS, draw_batches, set_learning_rates, show_losses
 
 # %% ../../nbs/speed/parallel_draws.ipynb #28c3345a
 def train_together(

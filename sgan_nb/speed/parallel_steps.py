@@ -103,7 +103,7 @@ def _check_alike(configs:list[TrainConfig]) -> None:
     first, alike = configs[0], {replace(c, draw=0, seed=0) for c in configs}
     if len(alike) > 1: raise ValueError("runs trained together may differ in draw and seed only")
     if "low-density" in first.weights or first.patience or first.teacher != "itself":
-        raise ValueError(f"{first.method} cannot be trained together: a density of each run's own images (low-density), "
+        raise ValueError(f"{first.method} cannot be trained together: low-density (a density of own images), "
                          "early stopping (patience) and an averaged teacher need runs of their own")
     if heads := [name for name in first.weights if TERMS[name].head is not None]:
         raise ValueError(f"{first.method} cannot be trained together: terms that bring a head ({', '.join(heads)}) "

@@ -2,9 +2,9 @@ PYTHON ?= python3
 VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 TEXLIVE = texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-GENERATED = nbs sgan_nb report README.md pyproject.toml
+GENERATED = nbs sgan_nb report README.md RESULTS.md GUIDE.md pyproject.toml
 
-.PHONY: help install run gpu results report test check house export outputs book docs lab
+.PHONY: help install run gpu results evidence report test check house export outputs book docs lab
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -26,6 +26,9 @@ gpu: ## train what the report shows (SGAN_PLAN=gpu, cpu, tiny or none), then wri
 
 results: install ## redo the committed results on a CPU: three draws, about ten hours on two cores
 	SGAN_PLAN=cpu $(MAKE) --no-print-directory gpu
+
+evidence: install ## run what is missing of the frozen settings on fresh draws; stop it and go on at any time
+	$(VENV) python report/evidence.py
 
 report: ## build report/report_neurips.pdf from the committed results
 	@command -v latexmk >/dev/null && command -v pdflatex >/dev/null && kpsewhich natbib.sty mathptmx.sty microtype.sty >/dev/null || \
@@ -55,7 +58,7 @@ export: install ## write the package from the notebooks and clean the notebooks
 outputs: install ## run notebooks (NB="nbs/00_data.ipynb"; default all) and store their outputs
 	$(VENV) python report/run_notebooks.py $(NB)
 
-book: install ## write the links to the next notebook, the table of notebooks and README.md from the reading order
+book: install ## write the links to the next notebook, the tables of notebooks, README.md, RESULTS.md and GUIDE.md
 	$(VENV) python report/book.py
 
 docs: .venv/.docs-installed ## build the notebooks and the API reference as a site: _docs/site/index.html

@@ -1,4 +1,4 @@
-"""One reading order; from it the last cell of every notebook, the table in nbs/index.ipynb and README.md are written.
+"""One reading order; from it the last cell of every notebook, the tables of notebooks and the front pages are written.
 
 `make book` runs it. A new notebook is one row of READING_ORDER.
 """
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / "nbs"
 PICTURES = "report/figures"
 LINK = re.compile(r"""(\]\(|\b(?:src|href)=["'])(?![a-z]+:|[/#])([^)"'\s]+)""")
-TABLE = "## The notebooks"
+PAGES = {"index": "README.md", "results": "RESULTS.md", "guide": "GUIDE.md"} # Notebooks that are no chapters -> files
 
 # The chapters of the book, then the wings in the order in which they import each other
 SPINE = ["00_data", "01_baseline", "02_discriminator", "03_generator", "04_losses", "05_training", "06_evaluation"]
@@ -31,8 +31,8 @@ WINGS = {
         "checkpoints",
         "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
-        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "calibration",
-        "decision_boundary"]),
+        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws",
+        "calibration", "decision_boundary"]),
     "speed": ("what a step costs", [
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "thread_choice",
         "time_to_accuracy"]),
@@ -54,7 +54,7 @@ ASIDES = {
                  "[terms](methods/terms.ipynb) of its objective by name, and the [losses of one step]"
                  "(runs/step_losses.ipynb). They can be read now, or when the chapter comes to them.",
     "06_evaluation": "The book ends here. What follows are the wings, each for those who need it: "
-                     "the [first page](index.ipynb) lists them.",
+                     "the [guide](guide.ipynb) lists them.",
 }
 
 
@@ -77,7 +77,7 @@ def title_and_summary(name):
 def next_text(name):
     "The last cell of a notebook: where to read on."
     place = READING_ORDER.index(name) + 1
-    if place == len(READING_ORDER): return "Next: back to the [first page](index.ipynb), which lists all notebooks."
+    if place == len(READING_ORDER): return "Next: back to the [guide](guide.ipynb), which lists all notebooks."
     title, summary = title_and_summary(READING_ORDER[place])
     link = posixpath.relpath(f"{READING_ORDER[place]}.ipynb", posixpath.dirname(name) or ".")
     if not re.match(r"[A-Z]{2}", summary): summary = summary[0].lower() + summary[1:]
@@ -85,18 +85,24 @@ def next_text(name):
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
-def table():
-    "The cell of nbs/index.ipynb that lists the chapters and wings."
-    def row(name):
-        title, summary = title_and_summary(name)
-        return f"| [{title}]({name}.ipynb) | {summary.rstrip('.')} |"
+def row(name):
+    "A line of a table of notebooks."
+    title, summary = title_and_summary(name)
+    return f"| [{title}]({name}.ipynb) | {summary.rstrip('.')} |"
 
-    lines = [TABLE, "", "Seven chapters are the book, read in this order; the wings are for those who need them.",
-             "`make docs` builds all of them, with an API reference, as a site to be read without Jupyter.", "",
-             "| notebook | what it is about |", "|---|---|", *map(row, SPINE)]
+
+def tables():
+    "The cells that list notebooks, by the page and the heading that they stand in: the chapters, and everything."
+    head = ["", "| notebook | what it is about |", "|---|---|"]
+    spine = ["## The notebooks", "", "Seven chapters are the book, read in this order; the wings are for those who need "
+             "them ([all notebooks](../GUIDE.md#all-notebooks)).", "`make docs` builds all of them, with an API "
+             "reference, as a site to be read without Jupyter.", *head, *map(row, SPINE)]
+    everything = ["## All notebooks", "", "They run from top to bottom on a CPU, without data on disk; only the last "
+                  "one trains for hours. The notebooks of a", "folder export a subpackage: `nbs/use/service.ipynb` is "
+                  "the source of `sgan_nb.use.service`.", *head, *map(row, SPINE)]
     for wing, (purpose, names) in WINGS.items():
-        lines += [f"| **{wing}/** | *{purpose}* |", *(row(f"{wing}/{name}") for name in names)]
-    return "\n".join([*lines, row("99_gpu_run")])
+        everything += [f"| **{wing}/** | *{purpose}* |", *(row(f"{wing}/{name}") for name in names)]
+    return {"index": "\n".join(spine), "guide": "\n".join([*everything, row("99_gpu_run")])}
 
 
 def is_next(cell):
@@ -114,12 +120,13 @@ def write_next(name):
     write(name, notebook)
 
 
-def write_table():
-    "Put the table of chapters and wings into nbs/index.ipynb."
-    notebook = read("index")
-    [cell] = [cell for cell in notebook["cells"] if "".join(cell["source"]).startswith(TABLE)]
-    cell["source"] = table().splitlines(keepends=True)
-    write("index", notebook)
+def write_tables():
+    "Put the tables of notebooks into the pages that have one."
+    for page, table in tables().items():
+        notebook, heading = read(page), table.partition("\n")[0]
+        [cell] = [cell for cell in notebook["cells"] if "".join(cell["source"]).startswith(heading)]
+        cell["source"] = table.splitlines(keepends=True)
+        write(page, notebook)
 
 
 def at_top_level(text):
@@ -127,35 +134,38 @@ def at_top_level(text):
     return LINK.sub(lambda match: match[1] + posixpath.normpath(posixpath.join("nbs", match[2])), text)
 
 
-def readme():
-    "README.md and its pictures, name -> bytes, from nbs/index.ipynb."
+def page(name):
+    "Markdown of a notebook of PAGES, and its pictures, path -> bytes."
     import nbformat
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
-    notebook = nbformat.read(NBS / "index.ipynb", as_version=4)
+    notebook = nbformat.read(NBS / f"{name}.ipynb", as_version=4)
     notebook.metadata.language_info = {"name": "python"}
     notebook.cells = [cell for cell in notebook.cells if not re.match(r"#\| *(hide\b|default_exp)", cell.source)]
     for cell in notebook.cells:
         if re.match(r"#\| *echo: *false", cell.source): cell.metadata.tags = ["output_only"]
         if cell.cell_type == "markdown": cell.source = at_top_level(cell.source)
         else: cell.source = re.sub(r"(?m)^#\|.*\n?", "", cell.source)
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if "text/markdown" in data: data["text/markdown"] = at_top_level(data["text/markdown"])
     config = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": ["output_only"]}})
-    names = {"unique_key": "readme", "output_files_dir": PICTURES}
+    names = {"unique_key": PAGES[name].removesuffix(".md").lower(), "output_files_dir": PICTURES}
     markdown, resources = MarkdownExporter(config=config).from_notebook_node(notebook, names)
     markdown = re.sub(r"\n(?: *\n){2,}", "\n\n", markdown).strip()
-    return f"<!-- Written by `make book` from nbs/index.ipynb -->\n\n{markdown}\n", resources["outputs"]
+    return f"<!-- Written by `make book` from nbs/{name}.ipynb -->\n\n{markdown}\n", resources["outputs"]
 
 
-def write_readme():
-    "Write README.md and the pictures that are outputs of nbs/index.ipynb."
-    markdown, pictures = readme()
-    for stale in (ROOT / PICTURES).glob("readme_*"): stale.unlink()
-    os.makedirs(ROOT / PICTURES, exist_ok=True)
-    for path, content in pictures.items(): (ROOT / path).write_bytes(content)
-    (ROOT / "README.md").write_text(markdown, encoding="utf-8")
+def write_pages():
+    "Write the files of PAGES and the pictures that are outputs of their notebooks."
+    for name, file in PAGES.items():
+        markdown, pictures = page(name)
+        for stale in (ROOT / PICTURES).glob(f"{file.removesuffix('.md').lower()}_*"): stale.unlink()
+        os.makedirs(ROOT / PICTURES, exist_ok=True)
+        for path, content in pictures.items(): (ROOT / path).write_bytes(content)
+        (ROOT / file).write_text(markdown, encoding="utf-8")
 
 
 if __name__ == "__main__":
     for name in READING_ORDER: write_next(name)
-    write_table()
-    write_readme()
+    write_tables()
+    write_pages()

@@ -16,6 +16,7 @@ ROOT = book.ROOT
 HIDDEN = re.compile(r"(?m)^#\| *(hide\b|default_exp)")
 DIRECTIVE = re.compile(r"(?m)^#\|.*\n?")
 PROJECT = ["CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = {file: f"nbs/{name}.ipynb" for name, file in book.PAGES.items()} # File -> the notebook it is written from
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"},
             "language_info": {"name": "python", "pygments_lexer": "ipython3"}}
 
@@ -36,7 +37,7 @@ class Pages:
         def relink(match):
             path, mark, anchor = match[2].partition("#")
             path = posixpath.normpath(posixpath.join(base, path))
-            if path == "README.md": path = "nbs/index.ipynb"
+            path = PAGES.get(path, path)
             if not path.startswith("nbs/"): self.linked.add(path)
             return f"{match[1]}/{path.removeprefix('nbs/')}{mark}{anchor}"
 
@@ -137,9 +138,9 @@ def write_pages(folder):
     wings = [*(f"{wing}/index" for wing in book.WINGS), "99_gpu_run"]
     trees = [toctree(book.SPINE, "The book"), toctree(wings, "The wings")]
     pages.linked |= set(PROJECT)
-    write_notebook(pages, "index")
+    for name in book.PAGES: write_notebook(pages, name)
     others = [place for place in pages.copy_linked() if place not in PROJECT]
-    trees.append(toctree(["api/index", *PROJECT, *others], "Reference"))
+    trees.append(toctree(["guide", "results", "api/index", *PROJECT, *others], "Reference"))
     write_notebook(pages, "index", *trees)
 
 

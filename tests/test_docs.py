@@ -73,7 +73,7 @@ def local(address):
 # The pages
 
 def test_every_notebook_has_a_page(pages):
-    assert {f"{name}.html" for name in ["index", *book.READING_ORDER]} <= pages.keys()
+    assert {f"{name}.html" for name in [*book.PAGES, *book.READING_ORDER]} <= pages.keys()
 
 
 def test_navigation_is_the_reading_order(pages):

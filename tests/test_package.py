@@ -194,7 +194,7 @@ def test_record_is_read(path):
 
 def test_reading_order_visits_every_notebook():
     assert len(set(book.READING_ORDER)) == len(book.READING_ORDER)
-    assert set(book.READING_ORDER) | {"index"} == set(NOTEBOOKS)
+    assert set(book.READING_ORDER) | set(book.PAGES) == set(NOTEBOOKS)
 
 
 def test_wings_are_read_in_the_order_of_their_imports():
@@ -208,12 +208,17 @@ def test_last_cell_says_where_to_read_on(name):
     assert (kind, last) == ("markdown", book.next_text(name)), "run make book"
 
 
-def test_first_page_and_readme_list_all_notebooks():
-    assert book.table() in sources(NOTEBOOKS["index"], "markdown"), "run make book"
-    assert book.at_top_level(book.table()) in (ROOT / "README.md").read_text(encoding="utf-8"), "run make book"
+@pytest.mark.parametrize("page, table", book.tables().items())
+def test_pages_list_the_notebooks(page, table):
+    assert table in sources(NOTEBOOKS[page], "markdown"), "run make book"
+    assert book.at_top_level(table) in (ROOT / book.PAGES[page]).read_text(encoding="utf-8"), "run make book"
 
 
-@pytest.mark.parametrize("name", [*NOTEBOOKS, "../README", "../CONTRIBUTING", "../CHANGELOG"])
+def test_everything_is_listed_in_the_guide():
+    assert all(f"({name}.ipynb)" in book.tables()["guide"] for name in book.READING_ORDER)
+
+
+@pytest.mark.parametrize("name", [*NOTEBOOKS, "../README", "../RESULTS", "../GUIDE", "../CONTRIBUTING", "../CHANGELOG"])
 def test_links_lead_to_files(name):
     page = ROOT / f"nbs/{name}.md"
     texts = sources(NOTEBOOKS[name], "markdown") if name in NOTEBOOKS else [page.read_text(encoding="utf-8")]

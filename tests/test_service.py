@@ -293,12 +293,12 @@ def test_ten_thousand_good_requests_leave_nothing_behind(server):
     assert server.memory() < before + 20
 
 
-def test_settings_and_readme_agree():
+def test_settings_and_guide_agree():
     from sgan_nb.use.request_limits import ServiceSettings
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    guide = (ROOT / "GUIDE.md").read_text(encoding="utf-8")
     for name, field in ServiceSettings.model_fields.items():
         default = {"run": "the shipped one", "origins": "none"}.get(name) or f"{field.default:,}"
-        assert f"| `SGAN_{name.upper()}` | {default} | {field.description} |" in readme
+        assert f"| `SGAN_{name.upper()}` | {default} | {field.description} |" in guide
 
 
 @pytest.mark.parametrize("variable, value, text", [("SGAN_QUEUE", "none", "SGAN_QUEUE"),

@@ -22,7 +22,9 @@ _OTHERS = tuple(method for method in METHODS if method not in (*CORE, "photograp
 _COMPARED = ("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-propagation")
 _TINY = dict(data=["mnist-sample"], n_labels=[100], draws=[0], epochs=2, epoch_steps=2)
 _MNIST, _FASHION = (dict(data=[data], n_labels=[100], draws=range(3)) for data in ("mnist", "fashion-mnist"))
-_MNIST_10, _FASHION_10 = (part | dict(draws=range(10)) for part in (_MNIST, _FASHION))
+_FRESH, _FIVE = dict(draws=range(3, 13)), dict(draws=range(3, 8)) # Never looked at while settings were chosen
+_MNIST_10, _FASHION_10 = (part | _FRESH for part in (_MNIST, _FASHION))
+_SPINE = ("sgan-graph", "baseline", "sgan", "augmented") # The flagship first, then what it is measured against
 _SLOW = dict(average_decay=0.999) # The published average is too slow for a short budget
 _COUNTS = dict(n_labels=[20, 50, 200, 1000])
 PLANS = { # Name -> parts: arguments of `benchmark_cells`
@@ -42,7 +44,13 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
             _FASHION | dict(methods=("odena",), epochs=3),
             _MNIST | dict(methods=("augmented", "sgan"), strategy="representative"),
             _FASHION | dict(methods=("augmented", "sgan"), n_labels=[1000])],
-    "gpu": [_MNIST_10 | dict(methods=CORE),
+    "evidence": [part | dict(test_curve=False) for part in ( # The test set is read once, at the end of a run
+        _MNIST_10 | dict(methods=_SPINE),
+        _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
+        _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
+        _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-propagation")))],
+    "gpu": [_MNIST_10 | dict(methods=_SPINE),
+            _MNIST_10 | dict(methods=CORE),
             _FASHION_10 | dict(methods=CORE),
             _MNIST_10 | dict(methods=_OTHERS),
             _FASHION_10 | dict(methods=_OTHERS),
@@ -55,7 +63,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
 
 # %% ../../nbs/report/experiments.ipynb #11a750f6
 def plan_parts(
-    plan:str, # tiny, cpu, gpu or none
+    plan:str, # tiny, cpu, evidence, gpu or none
 ) -> list[dict]: # Arguments of `benchmark_cells` for each part
     "Parts of a plan for this machine; `ValueError` if it is unknown."
     check_name(plan, PLANS, "plan")
@@ -72,12 +80,12 @@ def choose_plan() -> str: # As `SGAN_PLAN` says, else gpu where there is one, el
 
 # %% ../../nbs/report/experiments.ipynb #de7949b1
 def run_plan(
-    plan:str, # tiny, cpu, gpu or none
+    plan:str, # tiny, cpu, evidence, gpu or none
     out:Path, # Folder of the runs; finished ones are skipped
 ) -> None:
     "Train what is not there yet, printing progress."
     parts = plan_parts(plan)
-    workers = int(os.environ.get("WORKERS", {"cpu": 2, "gpu": 8}.get(plan, 1)))
+    workers = int(os.environ.get("WORKERS", {"cpu": 2, "evidence": 2, "gpu": 8}.get(plan, 1)))
     for i, part in enumerate(parts, 1):
         for method in part["methods"]:
             cells = benchmark_cells(**dict(test_curve=True) | part | dict(methods=[method]))
@@ -100,7 +108,8 @@ def collect_results(
         target = Path(results) / source.relative_to(out)
         if (target / "results.json").is_file() and _started(target) == _started(source): continue
         target.mkdir(parents=True, exist_ok=True)
-        for name in "results.json", "environment.json", "history.csv": shutil.copy(source / name, target)
+        for name in "results.json", "environment.json", "history.csv", "test_predictions.npy":
+            if (source / name).is_file(): shutil.copy(source / name, target) # older runs kept no predictions
         saved = read_record(source / "config.json", "a finished run has lost its settings")
         save_json(target / "config.json", {**saved, "config": {**saved["config"], "data": saved["data"]}})
     return len(finished)

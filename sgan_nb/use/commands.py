@@ -110,7 +110,7 @@ def serve_command(
 ) -> None:
     "sgan_serve: the service and its drawing page."
     parser = ArgumentParser("sgan_serve", description="Serve a trained run: a drawing page and an interface for "
-                            "programs. Limits are set by environment variables, see the README.")
+                            "programs. Limits are set by environment variables, see GUIDE.md.")
     parser.add_argument("run", type=Path, nargs="?", help="run folder (default: SGAN_RUN, or the package's own run)")
     parser.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / "nbs"
 PICTURES = "report/figures"
 LINK = re.compile(r"""(\]\(|\b(?:src|href)=["'])(?![a-z]+:|[/#])([^)"'\s]+)""")
-PAGES = {"index": "README.md", "results": "RESULTS.md", "guide": "GUIDE.md"} # Notebooks that are no chapters -> files
+PAGES = {"index": "README.md", "results": "RESULTS.md", "guide": "GUIDE.md"} # Notebooks that are no chapters
 
 # The chapters of the book, then the wings in the order in which they import each other
 SPINE = ["00_data", "01_baseline", "02_discriminator", "03_generator", "04_losses", "05_training", "06_evaluation"]
@@ -94,8 +94,8 @@ def row(name):
 def tables():
     "The cells that list notebooks, by the page and the heading that they stand in: the chapters, and everything."
     head = ["", "| notebook | what it is about |", "|---|---|"]
-    spine = ["## The notebooks", "", "Seven chapters are the book, read in this order; the wings are for those who need "
-             "them ([all notebooks](../GUIDE.md#all-notebooks)).", "`make docs` builds all of them, with an API "
+    spine = ["## The notebooks", "", "Seven chapters are the book, read in this order; the wings are for those who "
+             "need them ([all notebooks](../GUIDE.md#all-notebooks)).", "`make docs` builds all of them, with an API "
              "reference, as a site to be read without Jupyter.", *head, *map(row, SPINE)]
     everything = ["## All notebooks", "", "They run from top to bottom on a CPU, without data on disk; only the last "
                   "one trains for hours. The notebooks of a", "folder export a subpackage: `nbs/use/service.ipynb` is "

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from .baseline import predict
 from .data import ImageData, Split, normalize, shuffled_batches
 from .methods.settings import TrainConfig
 from .runs.checkpoints import is_finished, keep_best, selection_accuracies

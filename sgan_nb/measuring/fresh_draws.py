@@ -5,13 +5,10 @@
 # %% auto #0
 __all__ = ['t_interval', 'error_rows', 'paired_difference', 'spread_text']
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #e7648deb
-from pathlib import Path
+# %% ../../nbs/measuring/fresh_draws.ipynb #8c7c7b34
 from statistics import mean, stdev
-import numpy as np
-from .benchmark import read_all_results
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #52e781c6
+# %% ../../nbs/measuring/fresh_draws.ipynb #b8af5fde
 def t_interval(
     values:list[float], # Two or more, of independent runs
     level:float=0.95, # Share of such intervals that hold the true mean, in (0, 1)
@@ -22,7 +19,7 @@ def t_interval(
     half = t.ppf((1 + level) / 2, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return mean(values) - half, mean(values) + half
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #7a7dbbbd
+# %% ../../nbs/measuring/fresh_draws.ipynb #99063c2a
 def error_rows(
     results:list[dict], # Of runs, from `read_all_results`
 ) -> list[dict]: # method, data, labels, seed, runs, draws, error, std, worst, interval: percent of the test images
@@ -38,13 +35,13 @@ def error_rows(
                          std=stdev(errors) if several else None, interval=t_interval(errors) if several else None))
     return rows
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #9d3b2d8f
+# %% ../../nbs/measuring/fresh_draws.ipynb #07a52545
 def paired_difference(
     results:list[dict], # Of runs, from `read_all_results`, of one data set and number of labels
     method:str, # One of its methods
     other:str, # Another
-) -> dict: # draws, differences, mean, interval (percent of the test images; above 0: `method` has fewer errors), wins, p
-    "Errors of `other` less those of `method`, over the draws and seeds that both have; `ValueError` for fewer than two."
+) -> dict: # draws, differences, mean, interval (percent of the test images; above 0: `method` is better), wins, p
+    "Errors of `other` less those of `method` on the draws and seeds that both have; `ValueError` for fewer than two."
     from scipy.stats import binomtest # slow to import: where it is used
     errors = {(r["method"], r["draw"], r["seed"]): 100 * r["errors"] / r["n"] for r in results}
     common = sorted((d, s) for m, d, s in errors if m == method and (other, d, s) in errors)
@@ -54,10 +51,10 @@ def paired_difference(
     return dict(draws=[d for d, _ in common], differences=differences, mean=mean(differences), interval=interval,
                 wins=wins, p=binomtest(wins, len(differences) - ties).pvalue if ties < len(differences) else 1.0)
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #63cae790
+# %% ../../nbs/measuring/fresh_draws.ipynb #29f46fdf
 def spread_text(
     row:dict, # From `error_rows`
 ) -> str: # Such as "0.62 ± 0.11 (worst 0.85, n = 10)"
     "Test error in percent with standard deviation, worst draw and number of runs."
-    spread = f" ± {row['std']:.2f} (worst {row['worst']:.2f}, n = {row['runs']})" if row["std"] is not None else " (n = 1)"
-    return f"{row['error']:.2f}{spread}"
+    if row["std"] is None: return f"{row['error']:.2f} (n = 1)"
+    return f"{row['error']:.2f} ± {row['std']:.2f} (worst {row['worst']:.2f}, n = {row['runs']})"

@@ -18,11 +18,11 @@ from ..methods.settings import TrainConfig
 from ..runs.checkpoints import is_finished, keep_best, selection_accuracies
 from ..runs.devices import use_device
 from ..runs.run_folder import open_folder
+from ..runs.run_labels import propagate
 from ..runs.run_records import open_run, record_epoch, write_results
 from ..runs.run_state import TrainState, new_run
 from ..runs.threads import threads_for, use_threads
 from .parallel_steps import Together, step_together
-from ..runs.run_labels import propagate
 from ..training import LOG_STEPS, draw_batches, set_learning_rates, show_losses
 
 # %% ../../nbs/speed/parallel_draws.ipynb #28c3345a

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import shared_training
 import torch
 from torch.testing import assert_close
 
@@ -39,7 +40,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(folder):
     "What shared_training.py recorded: alone, and in the first and second of two processes."
-    subprocess.run([sys.executable, SCRIPT, str(folder)], check=True)
+    shared_training.main(folder)
     subprocess.run([*TORCHRUN, SCRIPT, str(folder)], check=True)
     return [torch.load(folder / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
 

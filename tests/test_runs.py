@@ -7,20 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
+from started import Started
+
+from sgan_nb.use.train_command import train_command
 
 TRAIN = "import sys; from sgan_nb.use.train_command import train_command; sys.exit(train_command())"
 COMMAND = [sys.executable, "-c", TRAIN]
 SHORT = ["--data", "mnist-sample", "--epochs", "16", "--epoch-steps", "8", "--device", "cpu", "--no-figures"]
 
 
-def sgan_train(folder, *options):
-    "Start `sgan_train` in a process that can be interrupted even where the tests themselves run in the background."
-    return subprocess.Popen([*COMMAND, "--out", str(folder), *SHORT, *options], stdout=subprocess.PIPE, text=True,
-                            stderr=subprocess.PIPE, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+def sgan_train(folder, *options, **limits):
+    "Start `sgan_train` in a process of its own."
+    return Started(train_command, ["--out", folder, *SHORT, *options], **limits)
 
 
 def finish(process):
@@ -39,9 +40,9 @@ def weights(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    "An uninterrupted run."
+    "An uninterrupted run of a new interpreter."
     folder = tmp_path_factory.mktemp("whole") / "run"
-    finish(sgan_train(folder))
+    subprocess.run([*COMMAND, "--out", str(folder), *SHORT], check=True)
     return folder
 
 
@@ -120,11 +121,10 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path):
     folder = tmp_path / "run"
     finish(sgan_train(folder, "--epochs", "2"))
     before = (folder / "last.pt").read_bytes()
-    limited = ["bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "bash"]
-    options = [*SHORT, "--epochs", "3", "--resume"]
-    result = subprocess.run([*limited, *COMMAND, "--out", str(folder), *options], capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in result.stderr
+    process = sgan_train(folder, "--epochs", "3", "--resume", largest=1_024_000)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith("error: ") and "Traceback" not in err
     assert (folder / "last.pt").read_bytes() == before
     assert not list(folder.rglob("*.part"))
     finish(sgan_train(folder, "--epochs", "3", "--resume"))

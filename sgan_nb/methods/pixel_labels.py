@@ -37,7 +37,8 @@ def pixel_features(
     n:int=64, # Directions that are kept, at most C * H * W
 ) -> Tensor: # float32, shape (N, min(n, C * H * W))
     "Principal components of upright, slightly blurred images."
-    blurred = F.avg_pool2d(F.pad(deskew(images), (1, 1, 1, 1)), 3, 1).flatten(1)
+    small = images if max(images.shape[2:]) <= 32 else F.interpolate(images.float(), (32, 32), mode="area")
+    blurred = F.avg_pool2d(F.pad(deskew(small), (1, 1, 1, 1)), 3, 1).flatten(1)
     centered = blurred - blurred.mean(0)
     directions = torch.linalg.eigh(centered.T @ centered / len(centered)).eigenvectors
     return centered @ directions[:, -n:]

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['t_interval', 'error_rows', 'paired_difference', 'spread_text']
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #8c7c7b34
+# %% ../../nbs/measuring/fresh_draws.ipynb #ea30292f
 from statistics import mean, stdev
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #b8af5fde
+# %% ../../nbs/measuring/fresh_draws.ipynb #73944c4c
 def t_interval(
     values:list[float], # Two or more, of independent runs
     level:float=0.95, # Share of such intervals that hold the true mean, in (0, 1)
@@ -19,7 +19,7 @@ def t_interval(
     half = t.ppf((1 + level) / 2, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return mean(values) - half, mean(values) + half
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #99063c2a
+# %% ../../nbs/measuring/fresh_draws.ipynb #08f0c4ec
 def error_rows(
     results:list[dict], # Of runs, from `read_all_results`
 ) -> list[dict]: # method, data, labels, seed, runs, draws, error, std, worst, interval: percent of the test images
@@ -35,7 +35,7 @@ def error_rows(
                          std=stdev(errors) if several else None, interval=t_interval(errors) if several else None))
     return rows
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #07a52545
+# %% ../../nbs/measuring/fresh_draws.ipynb #4673c191
 def paired_difference(
     results:list[dict], # Of runs, from `read_all_results`, of one data set and number of labels
     method:str, # One of its methods
@@ -51,7 +51,7 @@ def paired_difference(
     return dict(draws=[d for d, _ in common], differences=differences, mean=mean(differences), interval=interval,
                 wins=wins, p=binomtest(wins, len(differences) - ties).pvalue if ties < len(differences) else 1.0)
 
-# %% ../../nbs/measuring/fresh_draws.ipynb #29f46fdf
+# %% ../../nbs/measuring/fresh_draws.ipynb #9f5f4bb6
 def spread_text(
     row:dict, # From `error_rows`
 ) -> str: # Such as "0.62 ± 0.11 (worst 0.85, n = 10)"

@@ -62,6 +62,9 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
 }
 
 # %% ../../nbs/report/experiments.ipynb #11a750f6
+_PUBLISHED = dict(epochs=22, epoch_steps=1000, batch_size=64, labeled_batch_size=100, learning_rate=2e-3,
+                  generator_learning_rate=2e-3) # Of petrova: 22,000 steps
+
 def plan_parts(
     plan:str, # tiny, cpu, evidence, gpu or none
 ) -> list[dict]: # Arguments of `benchmark_cells` for each part
@@ -70,8 +73,10 @@ def plan_parts(
     folder = os.environ.get("CATS_VS_DOGS")
     if not folder or plan not in ("cpu", "gpu"): return PLANS[plan]
     pictures = dict(data=[f"folder:{folder}"], n_labels=[100], draws=PLANS[plan][0]["draws"], test_curve=False,
-                    methods=("petrova-supervised", "petrova"), augmentation="flip-affine", test_share=0.2)
-    return PLANS[plan] + [pictures | dict(strategy=strategy) for strategy in ("random", "representative")]
+                    augmentation="flip-affine", test_share=0.2)
+    petrova = pictures | dict(methods=("petrova-supervised", "petrova")) | (_PUBLISHED if plan == "gpu" else {})
+    ours = [pictures | dict(methods=("photographs",), epochs=40)] if plan == "gpu" else []
+    return PLANS[plan] + ours + [petrova | dict(strategy=strategy) for strategy in ("random", "representative")]
 
 # %% ../../nbs/report/experiments.ipynb #bba692f5
 def choose_plan() -> str: # As `SGAN_PLAN` says, else gpu where there is one, else cpu

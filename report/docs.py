@@ -38,6 +38,8 @@ class Pages:
             path, mark, anchor = match[2].partition("#")
             path = posixpath.normpath(posixpath.join(base, path))
             path = PAGES.get(path, path)
+            if (ROOT / path).is_dir(): # a site has no listing of a folder: the first of its records stands for all
+                path = min((ROOT / path).rglob("results.json")).relative_to(ROOT).as_posix()
             if not path.startswith("nbs/"): self.linked.add(path)
             return f"{match[1]}/{path.removeprefix('nbs/')}{mark}{anchor}"
 

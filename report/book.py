@@ -31,7 +31,7 @@ WINGS = {
         "checkpoints",
         "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
-        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws",
+        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws", "paired_tests",
         "calibration", "decision_boundary"]),
     "speed": ("what a step costs", [
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "thread_choice",
@@ -43,8 +43,8 @@ WINGS = {
         "labelling_command", "own_pictures_rounds", "waits",
         "measuring_commands"]),
     "report": ("from runs to figures, tables and the paper", [
-        "experiments", "latex", "settings_tables", "numbers", "manifest", "figures_of_runs", "evaluated_runs",
-        "figures_of_networks", "work", "tables", "build"]),
+        "experiments", "latex", "settings_tables", "method_tables", "differences", "numbers", "manifest",
+        "figures_of_runs", "evaluated_runs", "figures_of_networks", "work", "tables", "build"]),
 }
 READING_ORDER = [*SPINE, *(f"{wing}/{name}" for wing, (_, names) in WINGS.items() for name in names), "99_gpu_run"]
 

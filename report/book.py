@@ -31,8 +31,8 @@ WINGS = {
         "checkpoints",
         "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
-        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws", "paired_tests",
-        "calibration", "decision_boundary"]),
+        "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws",
+        "paired_tests", "calibration", "decision_boundary"]),
     "speed": ("what a step costs", [
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "thread_choice",
         "time_to_accuracy"]),

@@ -13,7 +13,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
-from ..measuring.paired_tests import holm, mcnemar_p, mean_interval, paired_difference
+from ..measuring.fresh_draws import t_interval
+from ..measuring.paired_tests import difference_by_draw, holm, mcnemar_p
 from ..measuring.results_table import with_spread
 from .latex import tabular
 
@@ -38,7 +39,7 @@ def find_differences(
         here = [r for r in results if (r["data"], r["n_labels"], r["method"]) == (data, n_labels, method) and
                 r["strategy"] == "random" and not r["seed"]]
         return {r["draw"]: r["accuracy"] for r in sorted(here, key=lambda r: r["epochs"])}
-    pairs = {row: paired_difference(by_draw(*row[:3]), by_draw(*row[:2], row[3])) for row in compared}
+    pairs = {row: difference_by_draw(by_draw(*row[:3]), by_draw(*row[:2], row[3])) for row in compared}
     found = {row: pair for row, pair in pairs.items() if pair}
     return {row: pair | {"holm": p} for (row, pair), p in zip(found.items(), holm([f["p"] for f in found.values()]))}
 
@@ -100,7 +101,7 @@ def fresh_table(
     rows = []
     for method, errors in _fresh_groups(results).items():
         more = len(errors) > 1
-        low, high = mean_interval(errors) if more else (0, 0)
+        low, high = t_interval(errors) if more else (0, 0)
         rows.append({"method": method, "n": len(errors), "test error (%)": with_spread(
             np.mean(errors), np.std(errors, ddof=1) if more else None), "worst": f"{max(errors):.2f}",
             "95% interval": f"{low:.2f} to {high:.2f}" if more else "",
@@ -123,7 +124,7 @@ def fresh_values(
             n=len(errors), error=float(np.mean(errors)), accuracy=100 - float(np.mean(errors)), worst=max(errors),
             errors=f"{100 * np.mean(errors):.0f}",
             result=with_spread(np.mean(errors), np.std(errors, ddof=1) if more else None))
-        if more: values[method]["interval"] = "{:.2f} to {:.2f}".format(*mean_interval(errors))
+        if more: values[method]["interval"] = "{:.2f} to {:.2f}".format(*t_interval(errors))
     pairs = find_differences(results, [("mnist", 100, *pair) for pair in FRESH_PAIRS])
     for pair in difference_values(pairs).values(): values |= pair
     return values

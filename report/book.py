@@ -32,7 +32,7 @@ WINGS = {
         "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
         "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws",
-        "calibration", "decision_boundary"]),
+        "paired_tests", "calibration", "decision_boundary"]),
     "speed": ("what a step costs", [
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "thread_choice",
         "time_to_accuracy"]),
@@ -43,8 +43,8 @@ WINGS = {
         "labelling_command", "own_pictures_rounds", "waits",
         "measuring_commands"]),
     "report": ("from runs to figures, tables and the paper", [
-        "experiments", "latex", "settings_tables", "numbers", "manifest", "figures_of_runs", "evaluated_runs",
-        "figures_of_networks", "work", "tables", "build"]),
+        "experiments", "latex", "settings_tables", "method_tables", "differences", "numbers", "manifest",
+        "figures_of_runs", "evaluated_runs", "figures_of_networks", "work", "tables", "build"]),
 }
 READING_ORDER = [*SPINE, *(f"{wing}/{name}" for wing, (_, names) in WINGS.items() for name in names), "99_gpu_run"]
 

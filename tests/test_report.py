@@ -17,7 +17,7 @@ from sgan_nb.report.work import Work
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "report"
-MADE = ["report.tex", "results", "ablations", "figures", "tables", "manifest.json"]
+MADE = ["report.tex", "results", "ablations", "evidence", "figures", "tables", "manifest.json"]
 HIDDEN = "import sys; sys.modules.update(dict.fromkeys(('IPython', 'fastcore', 'nbdev', 'execnb', 'jupyterlab')))"
 PROGRAM = f"{HIDDEN}; import runpy; sys.argv = ['gpu_run.py']; runpy.run_path('report/gpu_run.py', run_name='__main__')"
 
@@ -27,6 +27,7 @@ def copy(tmp_path):
     "A copy of what the paper is built from."
     for name in MADE:
         source = REPORT / name
+        if name == "evidence" and not source.is_dir(): continue # Runs on fresh draws come one by one
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
     return tmp_path
 
@@ -69,6 +70,8 @@ def test_number_typed_by_hand_is_named(copy):
 def test_every_number_of_the_text_has_a_result():
     "Keys outside of conditions; LaTeX stops at the others only when their branch is taken."
     tex = (REPORT / "report.tex").read_text().replace(r"\here{", r"\val{mnist-100/")
+    both = r"\\val{difference/\1/\2/points}\\val{difference/\1/\2/interval}"
+    tex = re.sub(r"\\points\{([^#}]+)\}\{([^}]+)\}", both, tex)
     keys = set(re.findall(r"\\val\{([^#}]+)\}", tex))
     conditions = {condition.partition("/")[0] for condition in re.findall(r"\\ifval\{([^}]+)\}", tex)}
     guarded = {key for key in keys if key.partition("/")[0] in conditions}
@@ -79,20 +82,45 @@ def test_every_number_of_the_text_has_a_result():
 LATEX = all(map(shutil.which, ("latexmk", "pdflatex", "bibtex")))
 
 
-@pytest.mark.skipif(not LATEX, reason="LaTeX is not installed")
-def test_paper_builds_and_stops_at_an_unknown_number(copy):
+BUILD = ["latexmk", "-pdf", "-silent", "-halt-on-error", "report.tex"]
+
+
+def build_paper(folder):
+    "Build the paper in a copy; its references are there, its lines within the margins, its body on 6 to 10 pages."
     for name in "sgan_nips.sty", "references.bib":
-        shutil.copy(REPORT / name, copy)
-    build = ["latexmk", "-pdf", "-silent", "-halt-on-error", "report.tex"]
-    subprocess.run(build, cwd=copy, check=True, capture_output=True)
-    log = (copy / "report.log").read_text(errors="replace")
+        shutil.copy(REPORT / name, folder)
+    subprocess.run(BUILD, cwd=folder, check=True, capture_output=True)
+    log = (folder / "report.log").read_text(errors="replace")
     assert "undefined" not in log
     assert not [points for points in re.findall(r"Overfull \\hbox \((\d+)\.", log) if int(points) > 2]
-    pages = int(re.search(r"\\newlabel\{end\}\{\{[^}]*\}\{(\d+)\}", (copy / "report.aux").read_text())[1])
+    pages = int(re.search(r"\\newlabel\{end\}\{\{[^}]*\}\{(\d+)\}", (folder / "report.aux").read_text())[1])
     assert 6 <= pages <= 10
+
+
+@pytest.mark.skipif(not LATEX, reason="LaTeX is not installed")
+@pytest.mark.parametrize("methods", [(), ("sgan-graph",), ("sgan-graph", "sgan", "baseline")])
+def test_paper_builds_with_any_number_of_fresh_draws(copy, methods):
+    "None, one draw of one method, two draws of three; made of other records, for the layout alone."
+    shutil.rmtree(copy / "evidence", ignore_errors=True)
+    for name in "tables/fresh.tex", "figures/fresh_mistakes.pdf":
+        (copy / name).unlink(missing_ok=True)
+    for method in methods:
+        for draw in (0, 1)[:len(methods)]:
+            source = copy / f"results/mnist-100/{'sgan-uda' if method == 'sgan-graph' else method}/draw-{draw}"
+            target = shutil.copytree(source, copy / f"evidence/mnist-100/{method}/draw-{draw}")
+            for name in "results.json", "config.json":
+                (target / name).write_text((target / name).read_text().replace('"sgan-uda"', '"sgan-graph"'))
+    write_tables(Work("none", copy / "runs", copy))
+    assert (copy / "tables/fresh.tex").is_file() == bool(methods)
+    build_paper(copy)
+
+
+@pytest.mark.skipif(not LATEX, reason="LaTeX is not installed")
+def test_paper_builds_and_stops_at_an_unknown_number(copy):
+    build_paper(copy)
     numbers = copy / "tables/numbers.tex"
     numbers.write_text(re.sub(r"\\defval\{mnist-100/sgan/result\}.*\n", "", numbers.read_text()))
-    failed = subprocess.run(build, cwd=copy, capture_output=True)
+    failed = subprocess.run(BUILD, cwd=copy, capture_output=True)
     assert failed.returncode
     assert "no result gives mnist-100/sgan/result" in (copy / "report.log").read_text(errors="replace")
 
@@ -112,8 +140,8 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "hardware" in result.stdout.split("part 1")[0]
     made = tmp_path / "report"
-    assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES)
-    assert {f.stem for f in (made / "tables").glob("*.tex")} == {*TABLES, "numbers"}
+    assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES) - {"fresh_mistakes"}
+    assert {f.stem for f in (made / "tables").glob("*.tex")} == {*TABLES, "numbers"} - {"fresh", "tests"}
     results = read_all_results(made / "results")
     assert {r["draw"] for r in results if r["method"] in CORE} == {0, 1}
     assert all(r["environment"]["hardware"] for r in results)

@@ -38,15 +38,17 @@ def plot_reliability(
     bins:dict[str, list[dict]], # Name -> bins of its test images, from `calibration_bins`
     n_bins:int=15, # As given to `calibration_bins`
 ) -> Figure: # One column a name
-    "Reliability diagrams side by side, with the number of images per bin."
+    "Reliability diagrams side by side, with the images per bin; shares of fewer than 10 images are not drawn."
     with plot_style():
         figure = Figure(figsize=(5.5, 2.7), layout="constrained")
         panels = figure.subplots(2, len(bins), sharex=True, sharey="row", squeeze=False, height_ratios=(2.2, 1))
         for (upper, lower), (name, rows) in zip(panels.T, bins.items()):
             at, width = [b["low"] + 0.5 / n_bins for b in rows], 0.9 / n_bins
-            upper.bar(at, [b["accuracy"] for b in rows], width, color="0.6")
+            shown = [b if b["n"] >= 10 else dict(b, accuracy=float("nan")) for b in rows] # a share of few says nothing
+            upper.bar(at, [b["accuracy"] for b in shown], width, color="0.6")
             upper.plot([0, 1], [0, 1], "--", color="black", linewidth=0.8)
-            upper.plot([b["confidence"] for b in rows], [b["accuracy"] for b in rows], "o", color="black", markersize=3)
+            upper.plot([b["confidence"] for b in shown], [b["accuracy"] for b in shown], "o", color="black",
+                       markersize=3)
             upper.set_title(f"{name}\nECE {100 * calibration_error(rows):.2f}%", fontsize=8)
             lower.bar(at, [b["n"] for b in rows], width, color="0.3")
             lower.set(xlabel="confidence", yscale="log", xlim=(0, 1), xticks=(0, 0.5, 1))

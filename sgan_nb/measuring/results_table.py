@@ -33,13 +33,20 @@ PUBLISHED = { # (data, labels, strategy, method): test accuracy in percent, sour
 }
 
 PUBLISHED_ERRORS = { # Test errors on MNIST in percent by number of labels: (mean, standard deviation or None)
+    # unverified: read in the table of another paper, or remembered
     "Salimans et al. 2016": {20: (16.77, 4.52), 50: (2.21, 1.36), 100: (0.93, 0.065), 200: (0.90, 0.042)},
-    "Li et al. 2017, Triple-GAN": {20: (4.81, 4.95), 50: (1.56, 0.72), 100: (0.91, 0.58)},
+    "Salimans et al. 2016, ensemble of 10": {20: (11.34, 4.45), 50: (1.42, 0.96), 100: (0.86, 0.056),
+                                             200: (0.81, 0.043)},
     "Dai et al. 2017, best on test": {100: (0.795, 0.098)},
-    "Springenberg 2015, CatGAN": {100: (1.91, 0.10)},
-    "Rasmus et al. 2015, ladder": {50: (1.62, 0.65), 100: (1.06, 0.37), 1000: (0.84, 0.08)},
-    "Miyato et al. 2018, VAT": {100: (1.36, None), 1000: (1.27, None)},
+    "Springenberg 2016, CatGAN": {100: (1.91, 0.10)},
+    "Kang et al. 2020, graph of an autoencoder": {100: (0.57, None)},
+    "Luo et al. 2018, SNTG, unverified but for 20 labels": {20: (1.36, 0.78), 50: (0.94, 0.42), 100: (0.66, 0.07)},
+    "Li et al. 2017, Triple-GAN, unverified": {20: (4.81, 4.95), 50: (1.56, 0.72), 100: (0.91, 0.58),
+                                               200: (0.67, 0.16)},
+    "Rasmus et al. 2015, ladder, unverified": {50: (1.62, 0.65), 100: (1.06, 0.37), 1000: (0.84, 0.08)},
+    "Miyato et al. 2018, VAT, unverified": {100: (1.36, None), 1000: (1.27, None)},
     "Odena 2016, unverified": {50: (11.7, None), 100: (7.2, None), 1000: (3.6, None)},
+    "Wu et al. 2019, EnhancedTGAN, unverified": {100: (0.42, 0.03)},
 }
 
 # %% ../../nbs/measuring/results_table.ipynb #209de20f
@@ -112,7 +119,7 @@ def plot_draws(
 ) -> Figure: # A row per method
     "Accuracy of every run, by method; color and marker tell how the labels were chosen."
     methods, strategies = [list(dict.fromkeys(r[key] for r in results)) for key in ("method", "strategy")]
-    axes = Figure(figsize=(5, 0.32 * len(methods) + 0.9), layout="constrained").subplots()
+    axes = Figure(figsize=(5, 0.36 * len(methods) + 0.9), layout="constrained").subplots()
     for s, (strategy, color) in enumerate(zip(strategies, cycle(sns.color_palette("colorblind", 10)))):
         for y, method in enumerate(methods):
             values = [r["accuracy"] for r in results if (r["method"], r["strategy"]) == (method, strategy)]
@@ -121,7 +128,8 @@ def plot_draws(
                       label=strategy if y == 0 else None)
             if values: axes.plot([mean(values)], [at], "|", color=color, markersize=11, markeredgewidth=2)
     axes.set(yticks=range(len(methods)), yticklabels=methods,
-             xlabel=f"test accuracy (%), {results[0]['data']}, {results[0]['n_labels']} labels")
-    axes.invert_yaxis()
+             xlabel=f"test accuracy (%), {results[0]['data']}, {results[0]['n_labels']} labels",
+             ylim=(len(methods) - 0.4, -0.6)) # room for the bars of the first and the last row
+    axes.margins(x=0.06)
     if len(strategies) > 1: axes.figure.legend(loc="outside upper center", ncols=len(strategies), frameon=False)
     return axes.figure

@@ -25,7 +25,7 @@ def plot_confusions(
 ) -> Figure: # One panel per run
     "Numbers of mistakes by true and predicted class, side by side; shading on one logarithmic scale."
     with plot_style():
-        figure = Figure(figsize=(5.5, 2.3), layout="constrained")
+        figure = Figure(figsize=(5.5, 2.5), layout="constrained")
         for axes, (name, run) in zip(figure.subplots(1, len(runs), sharey=True, squeeze=False)[0], runs.items()):
             _plot_mistake_counts(axes, name, run)
         figure.axes[0].set_ylabel("true class")
@@ -36,7 +36,7 @@ def _plot_mistake_counts(axes:Axes, name:str, run:EvaluatedRun) -> None:
     wrong = run.counts - np.diag(np.diag(run.counts))
     sns.heatmap(np.log1p(wrong), annot=np.where(wrong == 0, "", wrong.astype(str)), fmt="", cmap="Greys", square=True,
                 vmin=0, vmax=np.log1p(300), cbar=False, ax=axes, linewidths=0.3, linecolor="0.9",
-                annot_kws=dict(size=6), xticklabels=run.data.classes, yticklabels=run.data.classes)
+                annot_kws=dict(size=7), xticklabels=run.data.classes, yticklabels=run.data.classes)
     for i in range(len(wrong)): axes.plot([i, i + 1], [i, i + 1], color="0.75", linewidth=0.6)
     axes.set_title(f"{name}\n{wrong.sum():,} errors of {run.counts.sum():,}", fontsize=8)
     axes.tick_params(labelsize=7, length=0)

@@ -16,10 +16,10 @@ from .settings_tables import read_configs, setting_text
 def row_values(
     row:dict, # From `summarize`
 ) -> dict[str, str]: # Name -> text; spread and best epoch only where there are any
-    "Mean, spread and cost of a group of runs."
+    "Mean, spread and budget of a group of runs."
     values = dict(accuracy=f"{row['accuracy']:.2f}", error=f"{100 - row['accuracy']:.2f}",
                   result=with_spread(row["accuracy"], row["std"]), worst=f"{row['worst']:.2f}", draws=str(row["draws"]),
-                  errors=f"{row['errors']:,.0f}", n=f"{row['n_test']:,}", minutes=f"{row['minutes']:.1f}",
+                  errors=f"{row['errors']:,.0f}", n=f"{row['n_test']:,}",
                   epochs=str(row["epochs"]), unlabeled=f"{row['unlabeled']:,}", hardware=row["hardware"])
     if row["std"] is not None: values["std"] = f"{row['std']:.2f}"
     if (best := row["best_on_test"]) is not None:
@@ -60,10 +60,10 @@ def config_values(
 def total_values(
     results:list[dict], # From `read_all_results`
 ) -> dict[str, str]: # Name -> text
-    "Numbers over all runs: how many, how long, on what, when."
+    "Numbers over all runs: how many, on what, when."
     environments, rows = [r["environment"] for r in results], summarize(results)
     def every(key): return " and ".join(sorted({e[key] for e in environments}))
-    return dict(runs=str(len(results)), hours=f"{sum(r['minutes'] for r in results) / 60:.1f}", torch=every("torch"),
+    return dict(runs=str(len(results)), torch=every("torch"),
                 hardware=every("hardware"), first=min(e["date"] for e in environments)[:10],
                 last=max(e["date"] for e in environments)[:10], commits=str(len({e["commit"] for e in environments})),
                 methods=str(len({r["method"] for r in results})), fewest=str(min(row["draws"] for row in rows)),

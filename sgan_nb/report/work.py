@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
 from ..measuring.results_table import format_table, summarize
+from .differences import read_fresh
 from .evaluated_runs import EvaluatedRun, evaluate_run, find_runs
 from .experiments import choose_plan, collect_results, run_plan
 from .manifest import source_hashes, record_sources
@@ -29,6 +30,9 @@ class Work:
 
     @cached_property
     def results(self) -> list[dict]: return read_all_results(self.report / "results") # All that were collected
+
+    @cached_property
+    def fresh(self) -> list[dict]: return read_fresh(self.report) # Of draws that had no part in any choice
 
     @cached_property
     def case(self) -> str: # mnist-100, or what the tiny plan has in its place

@@ -82,11 +82,14 @@ def cell_of_page(cell, pages, base):
         text = re.sub(r"(?m)^- skip_exec: true\n?", "", source)
         return {**cell, "source": pages.relinked(text, base)}
     if HIDDEN.search(source): return None
-    tags = ["remove-input"] if re.match(r"#\| *echo: *false", source) else []
-    outputs = [{**output, "data": {**output["data"], "text/markdown": pages.relinked(
-        "".join(output["data"]["text/markdown"]), base)}} if "text/markdown" in output.get("data", {}) else output
-        for output in cell["outputs"]]
-    return {**cell, "source": DIRECTIVE.sub("", source), "outputs": outputs, "metadata": {"tags": tags}}
+    hidden = re.match(r"#\| *echo: *false", source)
+    texts = ["".join(output["data"]["text/markdown"]) for output in cell["outputs"]
+             if "text/markdown" in output.get("data", {})]
+    if hidden and texts: # links to files are followed in Markdown cells, not in outputs
+        return {"cell_type": "markdown", "id": cell["id"], "metadata": {},
+                "source": pages.relinked("\n\n".join(texts), base)}
+    tags = ["remove-input"] if hidden else []
+    return {**cell, "source": DIRECTIVE.sub("", source), "metadata": {"tags": tags}}
 
 
 def write_notebook(pages, name, *extra):

@@ -90,13 +90,15 @@ def test_no_directive_is_shown(pages):
 
 def test_hidden_cells_are_left_out_and_outputs_kept():
     pages = docs.Pages(ROOT)
-    cell = {"cell_type": "code", "outputs": [], "metadata": {}}
+    cell = {"cell_type": "code", "id": "a", "outputs": [], "metadata": {}}
     assert docs.cell_of_page({**cell, "source": ["#| hide\n", "import os"]}, pages, "nbs") is None
     assert docs.cell_of_page({**cell, "source": "#| export\nx = 1"}, pages, "nbs")["source"] == "x = 1"
     shown = docs.cell_of_page({**cell, "source": "#| echo: false\n1", "outputs": [{"data": {"text/markdown": [
         "[a](../README.md#b)"]}}]}, pages, "nbs")
-    assert shown["metadata"]["tags"] == ["remove-input"]
-    assert shown["outputs"] == [{"data": {"text/markdown": "[a](/index.ipynb#b)"}}]
+    assert (shown["cell_type"], shown["source"]) == ("markdown", "[a](/index.ipynb#b)")
+    picture = [{"data": {"image/png": "x"}}]
+    drawn = docs.cell_of_page({**cell, "source": "#| echo: false\n1", "outputs": picture}, pages, "nbs")
+    assert (drawn["metadata"]["tags"], drawn["outputs"]) == (["remove-input"], picture)
 
 
 def test_links_lead_somewhere(site, pages):

@@ -153,6 +153,6 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path):
 
 def test_unknown_plan_is_one_line(tmp_path):
     result = run_program("gpus", tmp_path)
-    known = "Known: tiny, cpu, gpu, none"
+    known = "Known: tiny, cpu, evidence, gpu, none"
     assert result.returncode == 1
     assert result.stderr.splitlines() == [f"error: unknown plan 'gpus', did you mean 'gpu'? {known}"]

@@ -28,8 +28,7 @@ WINGS = {
         "terms", "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
         "devices", "data_parallel", "run_folder", "threads", "run_data", "run_state", "run_labels", "step_losses",
-        "checkpoints",
-        "run_records", "trained_model", "cluster"]),
+        "checkpoints", "run_records", "trained_model", "cluster"]),
     "measuring": ("how good is it, and how sure can one be", [
         "run_figures", "wilson_interval", "cross_validation", "benchmark", "results_table", "fresh_draws",
         "paired_tests", "calibration", "decision_boundary"]),

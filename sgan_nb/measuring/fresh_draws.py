@@ -7,6 +7,7 @@ __all__ = ['t_interval', 'error_rows', 'paired_difference', 'spread_text']
 
 # %% ../../nbs/measuring/fresh_draws.ipynb #ea30292f
 from statistics import mean, stdev
+from .results_table import with_spread
 
 # %% ../../nbs/measuring/fresh_draws.ipynb #73944c4c
 def t_interval(
@@ -22,16 +23,17 @@ def t_interval(
 # %% ../../nbs/measuring/fresh_draws.ipynb #08f0c4ec
 def error_rows(
     results:list[dict], # Of runs, from `read_all_results`
-) -> list[dict]: # method, data, labels, seed, runs, draws, error, std, worst, interval: percent of the test images
+) -> list[dict]: # method, data, labels, seed, runs, draws, and in percent errors (by draw), error, std, worst, interval
     "Test errors of each method over its draws: mean, standard deviation (n - 1), worst draw, 95% interval of the mean."
     groups = {}
     for r in results: groups.setdefault((r["method"], r["data"], r["n_labels"], r["seed"]), []).append(r)
     rows = []
     for (method, data, labels, seed), runs in groups.items():
+        runs = sorted(runs, key=lambda r: r["draw"])
         errors = [100 * r["errors"] / r["n"] for r in runs]
         several = len(errors) > 1
         rows.append(dict(method=method, data=data, labels=labels, seed=seed, runs=len(runs),
-                         draws=sorted(r["draw"] for r in runs), error=mean(errors), worst=max(errors),
+                         draws=[r["draw"] for r in runs], errors=errors, error=mean(errors), worst=max(errors),
                          std=stdev(errors) if several else None, interval=t_interval(errors) if several else None))
     return rows
 
@@ -56,5 +58,5 @@ def spread_text(
     row:dict, # From `error_rows`
 ) -> str: # Such as "0.62 ± 0.11 (worst 0.85, n = 10)"
     "Test error in percent with standard deviation, worst draw and number of runs."
-    if row["std"] is None: return f"{row['error']:.2f} (n = 1)"
-    return f"{row['error']:.2f} ± {row['std']:.2f} (worst {row['worst']:.2f}, n = {row['runs']})"
+    worst = f"worst {row['worst']:.2f}, " if row["runs"] > 1 else ""
+    return f"{with_spread(row['error'], row['std'])} ({worst}n = {row['runs']})"

@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
-from ..measuring.fresh_draws import t_interval
+from ..measuring.fresh_draws import error_rows
 from ..measuring.paired_tests import difference_by_draw, holm, mcnemar_p
 from ..measuring.results_table import with_spread
 from .latex import tabular
@@ -87,25 +87,19 @@ _BESIDE = [ # What was published for 100 labels of MNIST: source, test error (%)
     ("Dai et al. 2017, best on test", "0.795 ± 0.098", ""), ("Kang et al. 2020", "0.57", ""),
     ("Luo et al. 2018, unverified", "0.66 ± 0.07", ""), ("Wu et al. 2019, unverified", "0.42 ± 0.03", "")]
 
-def _fresh_groups(results:list[dict]) -> dict[str, list[float]]:
-    "Method -> errors in percent by draw, network seed 0."
-    groups = {}
-    for r in results:
-        if not r["seed"]: groups.setdefault(r["method"], {})[r["draw"]] = 100 - r["accuracy"]
-    return {method: [errors[draw] for draw in sorted(errors)] for method, errors in groups.items()}
+def _fresh_rows(results:list[dict]) -> list[dict]:
+    "Errors of each method, network seed 0, as `error_rows` has them, with the interval as text."
+    rows = [row for row in error_rows(results) if not row["seed"]]
+    return [row | dict(interval="{:.2f} to {:.2f}".format(*row["interval"]) if row["interval"] else "") for row in rows]
 
 def fresh_table(
     results:list[dict], # From `read_fresh`
 ) -> str|None: # LaTeX; None without results
     "Test errors on fresh draws, with interval and every draw, and published ones below."
-    rows = []
-    for method, errors in _fresh_groups(results).items():
-        more = len(errors) > 1
-        low, high = t_interval(errors) if more else (0, 0)
-        rows.append({"method": method, "n": len(errors), "test error (%)": with_spread(
-            np.mean(errors), np.std(errors, ddof=1) if more else None), "worst": f"{max(errors):.2f}",
-            "95% interval": f"{low:.2f} to {high:.2f}" if more else "",
-            "errors of 10,000, draw by draw": ", ".join(f"{100 * e:.0f}" for e in errors)})
+    rows = [{"method": r["method"], "n": r["runs"], "test error (%)": with_spread(r["error"], r["std"]),
+             "worst": f"{r['worst']:.2f}", "95% interval": r["interval"],
+             "errors of 10,000, draw by draw": ", ".join(f"{100 * e:.0f}" for e in r["errors"])}
+            for r in _fresh_rows(results)]
     beside = [dict(zip(rows[0], (f"published: {source}", n, error, "", "", ""))) for source, error, n in _BESIDE] \
         if rows else []
     return tabular(rows + beside, "lrrrlp{1.5in}") if rows else None
@@ -118,13 +112,10 @@ def fresh_values(
 ) -> dict[str, dict]: # Method -> n, result (error), worst, interval; METHOD-over-OTHER -> points, interval, p
     "Numbers of the text about fresh draws; what needs two draws is there from two draws on."
     values = {}
-    for method, errors in _fresh_groups(results).items():
-        more = len(errors) > 1
-        values[method] = dict(
-            n=len(errors), error=float(np.mean(errors)), accuracy=100 - float(np.mean(errors)), worst=max(errors),
-            errors=f"{100 * np.mean(errors):.0f}",
-            result=with_spread(np.mean(errors), np.std(errors, ddof=1) if more else None))
-        if more: values[method]["interval"] = "{:.2f} to {:.2f}".format(*t_interval(errors))
+    for r in _fresh_rows(results):
+        values[r["method"]] = dict(n=r["runs"], error=r["error"], accuracy=100 - r["error"], worst=r["worst"],
+                                   errors=f"{100 * r['error']:.0f}", result=with_spread(r["error"], r["std"]))
+        if r["interval"]: values[r["method"]]["interval"] = r["interval"]
     pairs = find_differences(results, [("mnist", 100, *pair) for pair in FRESH_PAIRS])
     for pair in difference_values(pairs).values(): values |= pair
     return values

@@ -570,6 +570,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'sgan_nb/report/numbers.py'),
                                         'sgan_nb.report.numbers.total_values': ( 'report/numbers.html#total_values',
                                                                                  'sgan_nb/report/numbers.py')},
+            'sgan_nb.report.one_network': { 'sgan_nb.report.one_network.run_variants': ( 'report/one_network.html#run_variants',
+                                                                                         'sgan_nb/report/one_network.py')},
             'sgan_nb.report.settings_tables': { 'sgan_nb.report.settings_tables.networks_table': ( 'report/settings_tables.html#networks_table',
                                                                                                    'sgan_nb/report/settings_tables.py'),
                                                 'sgan_nb.report.settings_tables.read_configs': ( 'report/settings_tables.html#read_configs',

@@ -45,7 +45,8 @@ def directives(source):
 
 
 TREES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
-RECORDS = sorted(path for part in ("results", "ablations") for path in (ROOT / "report" / part).rglob("config.json"))
+PARTS_OF_RECORDS = "results", "ablations", "evidence", "one_network"
+RECORDS = sorted(path for part in PARTS_OF_RECORDS for path in (ROOT / "report" / part).rglob("config.json"))
 
 # Who may import whom: a part imports those above it; in a wing anything but a circle. Chapters are parts of their own
 PARTS = [["basics"], ["sources"], ["data"], ["baseline"], ["discriminator"], ["generator"], ["losses"], ["methods"],

@@ -17,7 +17,7 @@ from sgan_nb.report.work import Work
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "report"
-MADE = ["report.tex", "results", "ablations", "evidence", "figures", "tables", "manifest.json"]
+MADE = ["report.tex", "results", "ablations", "evidence", "one_network", "figures", "tables", "manifest.json"]
 HIDDEN = "import sys; sys.modules.update(dict.fromkeys(('IPython', 'fastcore', 'nbdev', 'execnb', 'jupyterlab')))"
 PROGRAM = f"{HIDDEN}; import runpy; sys.argv = ['gpu_run.py']; runpy.run_path('report/gpu_run.py', run_name='__main__')"
 
@@ -123,6 +123,37 @@ def test_paper_builds_and_stops_at_an_unknown_number(copy):
     failed = subprocess.run(BUILD, cwd=copy, capture_output=True)
     assert failed.returncode
     assert "no result gives mnist-100/sgan/result" in (copy / "report.log").read_text(errors="replace")
+
+
+# The evidence, bit by bit
+
+def test_evidence_goes_on_where_it_stopped(copy, monkeypatch, capsys):
+    "Committed records count as finished runs; what came before a stop is kept; the variants follow the first part."
+    monkeypatch.syspath_prepend(str(REPORT))
+    import evidence
+    from sgan_nb.report import experiments, one_network
+    asked, before = [], {f: f.read_bytes() for f in copy.rglob("draw-*/*")}
+    runs = copy / "runs"
+
+    def plan(name, out, n_parts=None):
+        asked.append((name, out.name, n_parts))
+        if n_parts is None: raise KeyboardInterrupt
+
+    def variants(out, workers):
+        asked.append(("variants", out.name, workers))
+        source = next((runs / "evidence").glob("mnist-100/*/draw-*"))
+        shutil.copytree(source, out / "mnist-100/made-up/draw-3")
+
+    monkeypatch.setattr(evidence, "REPORT", copy)
+    monkeypatch.setattr(evidence, "RUNS", runs)
+    monkeypatch.setattr(experiments, "run_plan", plan)
+    monkeypatch.setattr(one_network, "run_variants", variants)
+    assert evidence.main().startswith("stopped")
+    assert asked == [("evidence", "evidence", 1), ("variants", "one_network", 2), ("evidence", "evidence", None)]
+    n, m = (len(list((copy / part).rglob("results.json"))) for part in evidence.PARTS)
+    assert f"{n} finished runs are kept in report/evidence\n{m} finished runs are kept in" in capsys.readouterr().out
+    assert (copy / "one_network/mnist-100/made-up/draw-3/results.json").is_file()
+    assert before == {f: f.read_bytes() for f in before}
 
 
 # The notebook as a script

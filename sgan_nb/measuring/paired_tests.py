@@ -12,7 +12,7 @@ from .fresh_draws import t_interval
 def difference_by_draw(
     first:dict[int, float], # Draw -> accuracy of one method, percent
     second:dict[int, float], # The same of another
-) -> dict|None: # n, mean (points), low, high, p (two-sided); None where they share fewer than two draws
+) -> dict|None: # n, wins of the first, mean (points), low, high, p (two-sided); None for fewer than two common draws
     "Difference of two methods on the draws that both were run on, by the paired t-test."
     from scipy.stats import ttest_1samp
     differences = [first[draw] - second[draw] for draw in sorted(first.keys() & second.keys())]
@@ -20,7 +20,8 @@ def difference_by_draw(
     low, high = t_interval(differences)
     if low == high: p = 0.0 if low else 1.0 # no spread: t is not defined
     else: p = float(ttest_1samp(differences, 0.0).pvalue)
-    return dict(n=len(differences), mean=sum(differences) / len(differences), low=low, high=high, p=p)
+    wins = sum(difference > 0 for difference in differences)
+    return dict(n=len(differences), wins=wins, mean=sum(differences) / len(differences), low=low, high=high, p=p)
 
 # %% ../../nbs/measuring/paired_tests.ipynb #b43dec64
 def holm(

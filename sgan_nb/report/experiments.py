@@ -87,9 +87,10 @@ def choose_plan() -> str: # As `SGAN_PLAN` says, else gpu where there is one, el
 def run_plan(
     plan:str, # tiny, cpu, evidence, gpu or none
     out:Path, # Folder of the runs; finished ones are skipped
+    n_parts:int|None=None, # Only the first so many parts
 ) -> None:
     "Train what is not there yet, printing progress."
-    parts = plan_parts(plan)
+    parts = plan_parts(plan)[:n_parts]
     workers = int(os.environ.get("WORKERS", {"cpu": 2, "evidence": 2, "gpu": 8}.get(plan, 1)))
     for i, part in enumerate(parts, 1):
         for method in part["methods"]:

@@ -16,6 +16,7 @@ from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, pu
 from .manifest import record_sources
 from .method_tables import claims_table, overview_table
 from .numbers import number_values, numbers_tex
+from .one_network import ingredients_table, one_network_table, one_network_values
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
 from .work import Work, save_text
 from ..runs.run_folder import read_record, read_results, save_json
@@ -55,8 +56,14 @@ def learning_facts(
     return ({"fitted": max(below)} if all(below) else {}) | {"steps": int(histories[0][-1]["step"])}
 
 # %% ../../nbs/report/tables.ipynb #f0036c76
-_OTHER_RECORDS = ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
-                  "results/time_to_accuracy/*.json", "results/paths/*.json", "results/own_photographs.json"]
+_RECORDS = ["results/*/*/draw-*/*.json", "evidence/*/*/draw-*/*.json"] # Of every table
+_MORE_RECORDS = { # Table -> what else it is made from
+    "one_network": ["one_network/*/*/draw-*/*.json"],
+    "ingredients": ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
+                    "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"],
+    "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
+                "results/time_to_accuracy/*.json", "results/paths/*.json", "results/own_photographs.json",
+                "one_network/*/*/draw-*/*.json"]}
 
 def recorded_facts(
     work:Work, # Its report has the records
@@ -76,7 +83,7 @@ def recorded_facts(
     found = find_differences(work.results)
     return facts | speed_facts(work) | {
         "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
-        "fresh": fresh_values(work.fresh)}
+        "fresh": fresh_values(work.fresh), "one-network": one_network_values(work.one_network)}
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show
@@ -87,6 +94,8 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
     "claims": lambda work: claims_table(summarize(work.results)),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
     "fresh": lambda work: fresh_table(work.fresh),
+    "one_network": lambda work: one_network_table(work.one_network),
+    "ingredients": lambda work: ingredients_table(work.one_network, work.report),
     "draws": lambda work: draws_table(work.results),
     "settings": lambda work: settings_table(read_configs(work.main)["sgan"]["config"]),
     "differences": lambda work: settings_differences(_configs(work)),
@@ -110,10 +119,9 @@ def write_tables(
     work:Work, # Needs no weights
 ) -> list[str]: # Files
     "Every table and the numbers of the text."
-    texts = {f"tables/{name}.tex": table(work) for name, table in TABLES.items()}
-    records = ["results/*/*/draw-*/*.json", "evidence/*/*/draw-*/*.json"]
+    texts = {name: table(work) for name, table in TABLES.items()}
     for name, text in texts.items():
-        if text: save_text(work, name, text, records)
+        if text: save_text(work, f"tables/{name}.tex", text, _RECORDS + _MORE_RECORDS.get(name, []))
     values = number_values(work.results, recorded_facts(work)) | {"main/best": work.best}
-    save_text(work, "tables/numbers.tex", numbers_tex(values), records + _OTHER_RECORDS)
-    return [*(name for name, text in texts.items() if text), "tables/numbers.tex"]
+    save_text(work, "tables/numbers.tex", numbers_tex(values), _RECORDS + _MORE_RECORDS["numbers"])
+    return [*(f"tables/{name}.tex" for name, text in texts.items() if text), "tables/numbers.tex"]

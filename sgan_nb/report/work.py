@@ -18,6 +18,7 @@ from .differences import read_fresh
 from .evaluated_runs import EvaluatedRun, evaluate_run, find_runs
 from .experiments import choose_plan, collect_results, run_plan
 from .manifest import source_hashes, record_sources
+from .one_network import read_one_network
 from ..runs.run_folder import read_history, read_record, read_results
 
 # %% ../../nbs/report/work.ipynb #c4ce918b
@@ -33,6 +34,9 @@ class Work:
 
     @cached_property
     def fresh(self) -> list[dict]: return read_fresh(self.report) # Of draws that had no part in any choice
+
+    @cached_property
+    def one_network(self) -> list[dict]: return read_one_network(self.report) # That differ in one ingredient each
 
     @cached_property
     def case(self) -> str: # mnist-100, or what the tiny plan has in its place

@@ -153,14 +153,15 @@ def plot_mean_mistakes(
     "Mistakes per draw by true and predicted class, mean over draws; numbers below 0.5 are not printed."
     with plot_style():
         width = min(5.5, 2.4 * len(predictions))
-        figure = Figure(figsize=(width, width / len(predictions) + 0.35), layout="constrained")
+        figure = Figure(figsize=(width, width / len(predictions) + 0.45), layout="constrained")
+        small = 7 if len(predictions) < 3 else 4
         panels = figure.subplots(1, len(predictions), sharey=True, squeeze=False)[0]
         for axes, (method, of_draws) in zip(panels, predictions.items()):
             counts = mistake_counts(of_draws, targets)
             text = np.where(counts < 0.5, "", np.char.mod("%d", np.floor(counts + 0.5).astype(int)))
             sns.heatmap(np.log1p(counts), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(200), square=True,
-                        cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=7))
-            axes.set_title(f"{method}: {counts.sum():.0f} errors a draw, n = {len(of_draws)}", fontsize=8)
+                        cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=small))
+            axes.set_title(f"{method}, n = {len(of_draws)}\n{counts.sum():.0f} errors a draw", fontsize=8)
             axes.set_xlabel("predicted class")
             axes.tick_params(labelsize=7, length=0)
         panels[0].set_ylabel("true class")

@@ -134,15 +134,20 @@ def ingredient_rows(
 ) -> list[dict]: # One per pair of ONE_NETWORK_PAIRS, heading -> text
     "Difference of accuracy over draws with its tests, and on how many draws the test images decide."
     found, table = one_network_differences(results), []
-    targets = np.load(Path(report) / "one_network/test_targets.npy") if found else None
+    targets = np.load(Path(report) / "one_network/test_targets.npy") if results else None
+    draws = {name: {r["draw"] for r in results if r["method"] == name} for name in NETWORK_RUNS}
     for pair in ONE_NETWORK_PAIRS:
-        d = found.get(("mnist", 100, *pair))
-        numbers = {"n": d["n"], "points": points_text(d["mean"]),
-                   "95% interval": f"{points_text(d['low'])} to {points_text(d['high'])}", "p": p_text(d["p"]),
-                   "p, Holm": p_text(d["holm"]), "by images": _decided_draws(results, targets, *pair)} if d else \
-            {"n": "", "points": "not run", "95% interval": "", "p": "", "p, Holm": "", "by images": ""}
-        table.append({"run": pair[0], "minus": pair[1], "differs in": what_differs(*pair), **numbers})
+        d, n = found.get(("mnist", 100, *pair)), len(draws[pair[0]] & draws[pair[1]])
+        tests = _test_texts(d) if d else ["one draw" if n else "not run", "", "", ""]
+        table.append({"run": pair[0], "minus": pair[1], "differs in": what_differs(*pair), "n": n,
+                      **dict(zip(("points", "95% interval", "p", "p, Holm"), tests)),
+                      "by images": _decided_draws(results, targets, *pair) if n else ""})
     return table
+
+def _test_texts(d:dict) -> list[str]:
+    "Mean, interval, p and corrected p of a difference, as text."
+    return [points_text(d["mean"]), f"{points_text(d['low'])} to {points_text(d['high'])}", p_text(d["p"]),
+            p_text(d["holm"])]
 
 def one_network_differences(
     results:list[dict], # From `read_one_network`
@@ -155,7 +160,8 @@ def one_network_table(
     results:list[dict], # From `read_one_network`
 ) -> str: # LaTeX
     "What each run learns from, and its test errors."
-    return tabular(_shortened(variant_rows(results)), "lllcccrrrll")
+    wraps = r">{\raggedright\arraybackslash}p{1.1in}"
+    return tabular(_shortened(variant_rows(results)), "lllcccrrrl" + wraps)
 
 def ingredients_table(
     results:list[dict], # From `read_one_network`

@@ -39,7 +39,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
     range of all pixels, for vectors that of each feature.
     """
     def __init__(self,
-        method:str="sgan", # Key of METHODS: sgan, sgan-uda, uda, augmented (no GAN), ...
+        method:str|None=None, # Key of METHODS; None: sgan-graph for images, sgan without views and for vectors
         *, max_iter:int|None=None, # Training steps; None: one per row, at least 200 and at most 6,000
         batch_size:int|None=None, # Unlabeled, and as many generated, rows per step; rows repeat if there are fewer
         learning_rate:float|None=None, # Adam's step size for both networks
@@ -69,7 +69,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         with compute_threads(self.n_jobs) as threads:
             config = replace(self._config(len(rows), len(labeled)), threads=threads)
             state = train(config, data, progress=bool(self.verbose), split=split)
-        self.config_, self.n_iter_ = state.config, state.config.epoch_steps
+        self.config_, self.n_iter_ = state.config, state.config.epochs * state.config.epoch_steps
         networks = {"discriminator": state.average.module, "generator": state.generator}
         self.weights_ = {name: {key: tensor.cpu() for key, tensor in network.state_dict().items()}
                          for name, network in networks.items() if network is not None}
@@ -123,7 +123,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         "p(fake) of each row, large where it does not look like the data; `ValueError` for methods without a generator."
         outputs = self._outputs(X)
         if self.config_.generator == "none":
-            raise ValueError(f"method {self.method} has no generator: it never learned p(fake)")
+            raise ValueError(f"method {self.config_.method} has no generator: it never learned p(fake)")
         return fake_probability(outputs.logits.double(), len(self.classes_)).numpy()
 
     def sample(self,
@@ -142,15 +142,16 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         return tags
 
     def _config(self, n_rows:int, n_labels:int) -> TrainConfig:
-        "The configuration of this fit: one epoch of all steps."
-        steps = min(6000, max(200, n_rows)) if self.max_iter is None else self.max_iter
+        "The configuration of this fit: all steps in ten epochs, or in fewer that are equal."
+        steps = min(6000, max(200, n_rows // 10 * 10)) if self.max_iter is None else self.max_iter
         if steps < 1: raise ValueError(f"max_iter must be at least 1, got {steps}")
         parameters = dict(batch_size=self.batch_size, augmentation=self.augmentation, learning_rate=self.learning_rate,
                           generator_learning_rate=self.learning_rate)
         given = {name: value for name, value in parameters.items() if value is not None}
         config = choose_config(self.method, self._shape, given | (self.settings or {}))
-        return replace(config, data="X", n_labels=n_labels, epochs=1, epoch_steps=steps, device=self.device,
-                       seed=int(check_random_state(self.random_state).randint(2**31 - 1)))
+        epochs = next(n for n in range(10, 0, -1) if steps % n == 0) # labels by pixels are of whole epochs
+        return replace(config, data="X", n_labels=n_labels, epochs=epochs, epoch_steps=steps // epochs,
+                       device=self.device, seed=int(check_random_state(self.random_state).randint(2**31 - 1)))
 
     def _check(self, X, *y, **options):
         "Checked rows as floats, shape (N, F), and `y` if given; fitting (`reset`) notes shape and type of a row."

@@ -78,11 +78,12 @@ RESERVED = ( # Fields of TrainConfig that `fit` decides
 
 # %% ../../nbs/use/estimator_setup.ipynb #77feff29
 def choose_config(
-    method:str, # Key of METHODS
+    method:str|None, # Key of METHODS; None: sgan-graph for images, sgan without views and for vectors
     shape:tuple[int, ...], # (F,), (H, W) or (C, H, W) of one row
     settings:dict, # Fields of TrainConfig that replace the method's
 ) -> TrainConfig: # Its networks can read such rows
     "The method with networks that fit the rows; `ValueError` naming the nearest method or setting when one is unknown."
+    if method is None: method = "sgan" if len(shape) == 1 or settings.get("augmentation") == "none" else "sgan-graph"
     check_name(method, METHODS, "method")
     for name in settings: check_name(name, [f.name for f in fields(TrainConfig) if f.name not in RESERVED], "setting")
     config, fitting = METHODS[method], {}

@@ -1,6 +1,6 @@
 """Two processes on one machine, started by torchrun, against one process with the whole batch.
 
-One start is the documented command with new interpreters; the others are torchrun's own forks of this program's imports.
+One start is that of the documented command, with new interpreters; in the others torchrun forks its processes.
 """
 import json
 import signal

@@ -38,7 +38,7 @@ report: ## build report/report_neurips.pdf from the committed results
 
 # One thread per worker: workers that share cores slow each other down tenfold
 test: install ## run every notebook, then the tests, on all cores
-	$(VENV) OMP_NUM_THREADS=1 nbdev_test --n_workers $(CORES) --timing
+	$(VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive nbdev_test --n_workers $(CORES) --timing
 	$(VENV) pytest -q -n $(CORES) --dist worksteal --durations 10 tests
 
 check: install ## fail if the generated files are out of date, or ruff finds a mistake

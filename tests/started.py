@@ -2,13 +2,17 @@
 import multiprocessing
 import os
 import resource
+import runpy
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["sgan_nb.training", "sgan_nb.use.train_command", "sgan_nb.evaluation", "torch._dynamo"])
+FORKS.set_forkserver_preload(["sgan_nb.training", "sgan_nb.use.train_command", "sgan_nb.evaluation", "torch._dynamo",
+                              "torch.distributed.run", "lightning_fabric", "sklearn.datasets", "sgan_nb.report.build",
+                              "sgan_nb.report.tables"])
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def _call(command, arguments, files, largest):
@@ -41,3 +45,13 @@ class Started:
         self.process.join(timeout)
         assert self.returncode is not None, "still running"
         return [file.read_text() if file.exists() else "" for file in self.files]
+
+
+def gpu_run(arguments):
+    "report/gpu_run.py with a plan, a folder of runs and one of the report; the two circles get one epoch of twenty."
+    from sgan_nb.report import build
+    trained = build.train_planes
+    build.train_planes = lambda epochs: trained(1)
+    os.environ.update(zip(("SGAN_PLAN", "SGAN_RUNS", "SGAN_REPORT"), arguments))
+    os.chdir(ROOT)
+    runpy.run_path("report/gpu_run.py", run_name="__main__")

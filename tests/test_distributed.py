@@ -1,4 +1,7 @@
-"Two processes on one machine, started by torchrun, against one process with the whole batch."
+"""Two processes on one machine, started by torchrun, against one process with the whole batch.
+
+One start is that of the documented command, with new interpreters; in the others torchrun forks its processes.
+"""
 import json
 import signal
 import subprocess
@@ -9,21 +12,36 @@ from pathlib import Path
 import pytest
 import shared_training
 import torch
+from started import Started
+from torch.distributed import run as torchrun
 from torch.testing import assert_close
 
 from sgan_nb.runs.run_folder import read_tensors
 
 SCRIPT = str(Path(__file__).with_name("shared_training.py"))
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TWO = ["--standalone", "--nproc-per-node", "2"]
 TRAIN = "import sys; from sgan_nb.use.train_command import train_command; sys.exit(train_command())"
 WHOLE = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures",
          "--epochs", "40", "--epoch-steps", "4"]
 
 
-def sgan_train(folder, *options, code=TRAIN):
-    "Start `sgan_train` in two processes."
-    command = [*TORCHRUN, "--no-python", sys.executable, "-c", code, "--out", str(folder), *WHOLE, *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def sgan_train(folder, *options):
+    "Start `sgan_train` in two processes, as people do."
+    command = [sys.executable, "-m", "torch.distributed.run", *TWO, "--no-python", sys.executable, "-c", TRAIN]
+    return subprocess.Popen([*command, "--out", str(folder), *WHOLE, *options], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def forked(script, *arguments):
+    "Start a script in two processes that torchrun forks instead of starting new interpreters."
+    return Started(torchrun.main, [*TWO, "--start-method", "fork", "--run-path", script, *arguments])
+
+
+def forked_train(folder, *options, code=TRAIN):
+    "Start `sgan_train` in two forked processes, from a script beside its folder."
+    script = folder.with_suffix(".py")
+    script.write_text(code)
+    return forked(script, "--out", folder, *WHOLE, *options)
 
 
 def weights(folder):
@@ -41,7 +59,9 @@ def folder(tmp_path_factory):
 def runs(folder):
     "What shared_training.py recorded: alone, and in the first and second of two processes."
     shared_training.main(folder)
-    subprocess.run([*TORCHRUN, SCRIPT, str(folder)], check=True)
+    process = forked(SCRIPT, folder)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
     return [torch.load(folder / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
 
 
@@ -79,7 +99,7 @@ def test_interrupted_run_resumes_to_the_same_weights(runs, folder):
     _, err = process.communicate(timeout=90)
     assert process.returncode != 0 and "stopped: finished epochs are kept" in err
     assert not (stopped / "results.json").exists()
-    out, err = sgan_train(stopped, "--resume").communicate(timeout=180)
+    out, err = forked_train(stopped, "--resume").communicate()
     assert out.count("digits: 100 labels") == 1 and out.count("test accuracy") == 1, err
     assert weights(stopped) == weights(folder / "whole")
     assert json.loads((stopped / "results.json").read_text())["environment"]["processes"] == 2
@@ -91,8 +111,8 @@ def test_an_error_of_one_process_ends_both(tmp_path):
     fails = "len(calls) == 6 and os.environ['RANK'] == '1'"
     change = f"training.one_step = lambda *a: calls.append(0) or (1 / 0 if {fails} else step(*a)); "
     failing = failing.replace("sys.exit(", change + "sys.exit(")
-    process = sgan_train(tmp_path / "run", code=failing)
-    _, err = process.communicate(timeout=180)
+    process = forked_train(tmp_path / "run", code=failing)
+    _, err = process.communicate()
     assert process.returncode == 1 and "ZeroDivisionError" in err
     assert read_tensors(tmp_path / "run/last.pt")["epoch"] == 1
     assert not list((tmp_path / "run").glob("*.part"))

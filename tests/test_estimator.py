@@ -29,7 +29,7 @@ EXPECTED = {"check_classifiers_classes":
             "semi-supervised classifiers by name, and the check passes under such a name"}
 
 
-@parametrize_with_checks([SGANClassifier()], expected_failed_checks=lambda estimator: EXPECTED)
+@parametrize_with_checks([SGANClassifier(max_iter=60)], expected_failed_checks=lambda estimator: EXPECTED)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

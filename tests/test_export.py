@@ -1,7 +1,5 @@
 "Every discriminator and generator as files for other programs; exports without data or packages, on a full disk."
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from started import Started
 
 from sgan_nb.data import load_data, normalize
 from sgan_nb.generator import GENERATORS
@@ -24,7 +23,6 @@ PAIRS = {"baseline": "none", "conv": "conv", "strided": "conv-small", "mlp": "ml
          "residual": "none", "strided-residual": "conv-small", "simple-cnn": "none",
          "deep-cnn": "conv-small", "resnet18": "dcgan", "mlp-small": "mlp-small"}
 NOISY = dict(input_noise=0.3, hidden_noise=0.5, dropout=0.3, augmentation="none", epochs=1, epoch_steps=3, device="cpu")
-COMMAND = "import sys; from sgan_nb.use.commands import export_command; sys.exit(export_command())"
 
 
 def test_every_network_is_tested():
@@ -111,10 +109,9 @@ def test_full_disk_keeps_the_older_export(run, tmp_path):
     assert export_command([str(run), "--to", "safetensors", "--out", str(tmp_path)]) == 0
     before = (tmp_path / "model.safetensors").read_bytes()
     assert len(before) > 1_024_000
-    limited = ["bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "bash"]
-    command = [sys.executable, "-c", COMMAND, str(run), "--out", str(tmp_path), "--to", *FORMATS]
-    result = subprocess.run([*limited, *command], capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+    export = Started(export_command, [run, "--out", tmp_path, "--to", *FORMATS], largest=1_024_000)
+    _, err = export.communicate()
+    assert export.returncode == 1
+    assert err.startswith("error: ") and err.count("\n") == 1, err
     assert (tmp_path / "model.safetensors").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))

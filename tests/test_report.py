@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from started import Started, gpu_run
 
 from sgan_nb.measuring.benchmark import read_all_results
 from sgan_nb.report.build import REPORT_FIGURES
@@ -159,14 +160,14 @@ def test_evidence_goes_on_where_it_stopped(copy, monkeypatch, capsys):
 # The notebook as a script
 
 def run_program(plan, folder):
-    "Run the notebook as a script, without the packages of notebooks."
+    "Run the notebook as a script in a new interpreter, without the packages of notebooks."
     folders = {"SGAN_RUNS": str(folder / "runs"), "SGAN_REPORT": str(folder / "report")}
     return subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=os.environ | folders | {"SGAN_PLAN": plan},
                           capture_output=True, text=True)
 
 
 def test_tiny_plan_makes_every_figure_and_table(tmp_path):
-    "Without the packages of notebooks; a second time nothing is trained."
+    "Without the packages of notebooks; a second time, with records but no weights, nothing is trained or lost."
     result = run_program("tiny", tmp_path)
     assert result.returncode == 0, result.stderr
     assert "hardware" in result.stdout.split("part 1")[0]
@@ -178,12 +179,16 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path):
     assert all(r["environment"]["hardware"] for r in results)
     for figure in (made / "figures").glob("*.pdf"):
         assert re.search(rb"/Subject \(\d+ runs? on ", figure.read_bytes()), figure.name
-    again = run_program("none", tmp_path)
-    assert again.returncode == 0 and "part 1" not in again.stdout
+    again = Started(gpu_run, ["none", tmp_path / "no-runs", made])
+    out, err = again.communicate()
+    assert again.returncode == 0 and "part 1" not in out, err
+    assert "confusions: not drawn, its runs or their weights are not here, that of earlier runs stays" in out
+    assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES) - {"fresh_mistakes"}
 
 
 def test_unknown_plan_is_one_line(tmp_path):
-    result = run_program("gpus", tmp_path)
+    program = Started(gpu_run, ["gpus", tmp_path / "runs", tmp_path / "report"])
+    _, err = program.communicate()
     known = "Known: tiny, cpu, evidence, gpu, none"
-    assert result.returncode == 1
-    assert result.stderr.splitlines() == [f"error: unknown plan 'gpus', did you mean 'gpu'? {known}"]
+    assert program.returncode == 1
+    assert err.splitlines() == [f"error: unknown plan 'gpus', did you mean 'gpu'? {known}"]

@@ -19,7 +19,6 @@ from ..baseline import accuracy, predict
 from ..basics.names import check_name
 from ..data import ImageData
 from ..discriminator import class_probabilities
-from .run_figures import write_figures
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig, changed_settings
 from ..runs.run_data import data_of
@@ -109,7 +108,9 @@ def run_cell(
     folder = cell_folder(config, data.name, out)
     if (folder / "config.json").is_file(): check_same_settings(config, folder)
     if not (folder / "results.json").is_file(): train(config, data, folder, resume=True, progress=progress)
-    if figures: write_figures(folder, data)
+    if figures:
+        from sgan_nb.measuring.run_figures import write_figures # seaborn and scikit-learn are slow to import
+        write_figures(folder, data)
     return read_result(folder)
 
 # %% ../../nbs/measuring/benchmark.ipynb #21a10b41

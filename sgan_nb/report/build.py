@@ -26,6 +26,7 @@ from .figures_of_networks import (plot_class_errors, plot_confusions, plot_label
 from .figures_of_runs import plot_convergence, plot_errors, plot_label_counts, plot_learning
 from .manifest import read_manifest
 from .settings_tables import read_configs
+from ..methods.methods import METHODS
 from .work import Work, save_figure
 from ..runs.devices import environment, use_device
 from ..runs.run_folder import save_json
@@ -92,8 +93,8 @@ def _dense_share(state:TrainState, density:Callable) -> dict[str, float]:
 def fresh_predictions(
     work:Work, # With or without runs on fresh draws
 ) -> tuple|None: # Method -> predictions by draw, and the classes of the test images; None without runs
-    "What the runs on fresh draws say of the test images of MNIST."
-    found = read_predictions(work.fresh)
+    "What the runs on fresh draws, of methods at their own budget, say of the test images of MNIST."
+    found = {method: runs for method, runs in read_predictions(work.fresh).items() if method in METHODS}
     return (found, load_data("mnist").test_targets.numpy()) if found else None
 
 # %% ../../nbs/report/build.ipynb #68aea9f5

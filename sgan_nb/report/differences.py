@@ -153,7 +153,7 @@ def plot_mean_mistakes(
     "Mistakes per draw by true and predicted class, mean over draws; numbers below 0.5 are not printed."
     with plot_style():
         width = min(5.5, 2.4 * len(predictions))
-        figure = Figure(figsize=(width, width / len(predictions) + 0.45), layout="constrained")
+        figure = Figure(figsize=(width, width / len(predictions) + 0.65), layout="constrained")
         small = 7 if len(predictions) < 3 else 4
         panels = figure.subplots(1, len(predictions), sharey=True, squeeze=False)[0]
         for axes, (method, of_draws) in zip(panels, predictions.items()):

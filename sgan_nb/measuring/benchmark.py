@@ -129,9 +129,8 @@ def run_grid(
     if alone: return [_run(*task) for task in tasks]
     for config in {tuple(getattr(c, name) for name in _OF_DATA): c for c in cells}.values():
         loaded_data(config) # download once, fail early
-    threads = _threads_of_each(workers)
     if executor is not None: return _run_all(executor, tasks)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (_threads_of_each(workers),)) as pool:
         return _run_all(pool, tasks)
 
 def _threads_of_each(workers:int) -> int:

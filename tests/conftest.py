@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from started import Started
+
+from sgan_nb.use.commands import serve_command
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,14 +44,16 @@ def browser():
 
 
 class Server:
-    "`sgan_serve` as a process of its own."
-    def __init__(self, *arguments, **environment):
+    "`sgan_serve` as a process of its own: a new interpreter, or a fork that starts at once."
+    def __init__(self, *arguments, new=False, **environment):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [*SERVE, *map(str, arguments), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+        arguments = [*map(str, arguments), "--port", str(self.port)]
+        self.process = subprocess.Popen([*SERVE, *arguments], env={**os.environ, **environment},
+                                        stdout=subprocess.DEVNULL) if new else \
+            Started(serve_command, arguments, environment=environment)
 
     def __enter__(self):
         while socket.socket().connect_ex(("127.0.0.1", self.port)):
@@ -70,7 +75,7 @@ class Server:
 @pytest.fixture(scope="session")
 def server(cache_folder):
     "The service with the shipped run."
-    with Server(SGAN_SECONDS="5") as server: yield server
+    with Server(new=True, SGAN_SECONDS="5") as server: yield server
 
 
 @pytest.fixture

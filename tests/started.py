@@ -11,12 +11,14 @@ from pathlib import Path
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["sgan_nb.training", "sgan_nb.use.train_command", "sgan_nb.evaluation", "torch._dynamo",
                               "torch.distributed.run", "lightning_fabric", "sklearn.datasets", "sgan_nb.report.build",
-                              "sgan_nb.report.tables"])
+                              "sgan_nb.report.tables", "uvicorn", "sgan_nb.use.service", "sgan_nb.use.labelling",
+                              "sgan_nb.methods.picture_features", "sgan_nb.methods.spreading"])
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _call(command, arguments, files, largest):
+def _call(command, arguments, files, largest, environment):
     "Call a command with its output in two files and, if given, a size in bytes that no file may exceed."
+    os.environ.update(environment)
     for stream, file in zip((1, 2), files): os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # even where the tests run in the background
     if largest:
@@ -27,10 +29,11 @@ def _call(command, arguments, files, largest):
 
 class Started:
     "A command under way, with the methods of `subprocess.Popen` that the tests use."
-    def __init__(self, command, arguments, largest=0):
+    def __init__(self, command, arguments, largest=0, environment=()):
         self.folder = tempfile.TemporaryDirectory()
         self.files = [Path(self.folder.name) / name for name in ("out", "err")]
-        self.process = FORKS.Process(target=_call, args=(command, list(map(str, arguments)), self.files, largest))
+        arguments = command, list(map(str, arguments)), self.files, largest, environment
+        self.process = FORKS.Process(target=_call, args=arguments)
         self.process.start()
 
     @property
@@ -39,6 +42,14 @@ class Started:
     def poll(self): return self.process.exitcode
 
     def send_signal(self, number): os.kill(self.process.pid, number)
+
+    def terminate(self): self.process.terminate()
+
+    def kill(self): self.process.kill()
+
+    def wait(self, timeout):
+        self.process.join(timeout)
+        return self.returncode
 
     def communicate(self, timeout=180):
         "Standard output and standard error, once the command has ended."

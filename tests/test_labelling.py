@@ -13,10 +13,12 @@ import pytest
 from conftest import SERVE
 from PIL import Image
 from playwright.sync_api import expect
+from started import Started
 from test_page import PLACES
 
 from sgan_nb.sources.label_files import read_label_file
 from sgan_nb.use.label_store import in_check
+from sgan_nb.use.labelling_command import label_command
 
 LABEL = [SERVE[0], "-c", SERVE[2].replace("use.commands", "use.labelling_command").replace("serve_", "label_")]
 GREYS = {"dark": 40, "bright": 220}
@@ -34,17 +36,18 @@ def shots(tmp_path):
 
 
 class Labeler:
-    "`sgan_label` as a process of its own, on the same port after a restart."
-    def __init__(self, root, *options):
+    "`sgan_label` as a process of its own, a fork or a new interpreter, on the same port after a restart."
+    def __init__(self, root, *options, new=False):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [*LABEL, str(root), *map(str, options), "--port", str(self.port)]
+        self.arguments, self.new = [str(root), *map(str, options), "--port", str(self.port)], new
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*LABEL, *self.arguments], stdout=subprocess.DEVNULL) if self.new else \
+            Started(label_command, self.arguments)
         while True:
             assert self.process.poll() is None, "the command ended"
             try: return urlopen(self.url).read()
@@ -201,8 +204,8 @@ def test_class_named_by_a_digit_has_it_as_key(visit, shots):
 
 
 def test_undo_after_reload(visit, shots):
-    "A reload keeps what can be undone, and shows the next picture."
-    with Labeler(shots, "--classes", "dark", "bright") as labeler:
+    "A reload keeps what can be undone, and shows the next picture, as no guess has changed the order so early."
+    with Labeler(shots, "--classes", "dark", "bright", new=True) as labeler:
         page = visit(labeler)
         press_true(page, 5)
         settled(page)
@@ -276,7 +279,7 @@ def test_foreign_pages_are_refused(shots):
 @pytest.mark.parametrize("seconds", [0, 3])
 def test_interrupt_ends_it_quietly(shots, seconds):
     "Ctrl-C, also while PyTorch is being imported or at work."
-    with Labeler(shots) as labeler:
+    with Labeler(shots, new=True) as labeler:
         time.sleep(seconds)
         labeler.process.send_signal(signal.SIGINT)
         assert labeler.process.wait(30) == 0

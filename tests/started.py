@@ -48,13 +48,16 @@ class Started:
     def kill(self): self.process.kill()
 
     def wait(self, timeout):
+        "Exit code; a process that is still running is killed, or the end of the tests would wait for it."
         self.process.join(timeout)
+        running = self.process.is_alive()
+        if running: self.kill()
+        assert not running, "still running"
         return self.returncode
 
     def communicate(self, timeout=180):
         "Standard output and standard error, once the command has ended."
-        self.process.join(timeout)
-        assert self.returncode is not None, "still running"
+        self.wait(timeout)
         return [file.read_text() if file.exists() else "" for file in self.files]
 
 

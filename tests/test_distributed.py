@@ -21,6 +21,13 @@ from sgan_nb.runs.run_folder import read_tensors
 SCRIPT = str(Path(__file__).with_name("shared_training.py"))
 TWO = ["--standalone", "--nproc-per-node", "2"]
 TRAIN = "import sys; from sgan_nb.use.train_command import train_command; sys.exit(train_command())"
+FORKED = """import sys, traceback
+from sgan_nb.use.train_command import train_command
+try: sys.exit(train_command())
+except Exception:  # ends as an interpreter does: with a traceback and 1
+    traceback.print_exc()
+    sys.exit(1)
+"""
 WHOLE = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures",
          "--epochs", "40", "--epoch-steps", "4"]
 
@@ -37,10 +44,10 @@ def forked(script, *arguments):
     return Started(torchrun.main, [*TWO, "--start-method", "fork", "--run-path", script, *arguments])
 
 
-def forked_train(folder, *options, code=TRAIN):
-    "Start `sgan_train` in two forked processes, from a script beside its folder."
+def forked_train(folder, *options, before=""):
+    "Start `sgan_train` in two forked processes, from a script beside its folder, with a line before it."
     script = folder.with_suffix(".py")
-    script.write_text(code)
+    script.write_text(before + FORKED)
     return forked(script, "--out", folder, *WHOLE, *options)
 
 
@@ -106,12 +113,10 @@ def test_interrupted_run_resumes_to_the_same_weights(runs, folder):
 
 
 def test_an_error_of_one_process_ends_both(tmp_path):
-    start = "import os, sys; from sgan_nb import training; step = training.one_step; calls = [];"
-    failing = TRAIN.replace("import sys;", start)
+    start = "import os; from sgan_nb import training; step = training.one_step; calls = []; "
     fails = "len(calls) == 6 and os.environ['RANK'] == '1'"
-    change = f"training.one_step = lambda *a: calls.append(0) or (1 / 0 if {fails} else step(*a)); "
-    failing = failing.replace("sys.exit(", change + "sys.exit(")
-    process = forked_train(tmp_path / "run", code=failing)
+    change = f"training.one_step = lambda *a: calls.append(0) or (1 / 0 if {fails} else step(*a))\n"
+    process = forked_train(tmp_path / "run", before=start + change)
     _, err = process.communicate()
     assert process.returncode == 1 and "ZeroDivisionError" in err
     assert read_tensors(tmp_path / "run/last.pt")["epoch"] == 1

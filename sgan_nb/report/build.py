@@ -18,6 +18,7 @@ from ..evaluation import plot_confusion, plot_features, plot_samples
 from ..measuring.calibration import calibration_bins, plot_real_fake, plot_reliability
 from ..measuring.decision_boundary import plot_planes, train_planes
 from ..measuring.results_table import plot_draws
+from ..methods.methods import METHODS
 from .differences import plot_mean_mistakes, read_predictions
 from .evaluated_runs import generated_log_odds
 from .experiments import CORE
@@ -26,7 +27,6 @@ from .figures_of_networks import (plot_class_errors, plot_confusions, plot_label
 from .figures_of_runs import plot_convergence, plot_errors, plot_label_counts, plot_learning
 from .manifest import read_manifest
 from .settings_tables import read_configs
-from ..methods.methods import METHODS
 from .work import Work, save_figure
 from ..runs.devices import environment, use_device
 from ..runs.run_folder import save_json

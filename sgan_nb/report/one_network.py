@@ -17,7 +17,8 @@ from ..measuring.paired_tests import mcnemar_p
 from ..measuring.results_table import with_spread
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from .differences import difference_values, find_differences, p_text, points_text
+from .differences import (TEST_HEADINGS, difference_texts, difference_values, find_differences,
+                                        points_text)
 from .latex import tabular
 from .method_tables import OF_DISCRIMINATOR, OF_GENERATOR, loss_text
 
@@ -119,11 +120,14 @@ def what_differs(
     return " ".join([*(f"+{x}" for x in here if x not in there), *(f"−{x}" for x in there if x not in here)])
 
 # %% ../../nbs/report/one_network.ipynb #onenet15
-def _decided_draws(results:list[dict], targets:np.ndarray, name:str, other:str) -> str:
+def _right(results:list[dict], targets:np.ndarray) -> dict[str, dict[int, np.ndarray]]:
+    "Which test images each run gets right: name -> draw -> bool, shape (N,)."
+    right = {name: {} for name in NETWORK_RUNS}
+    for r in results: right[r["method"]][r["draw"]] = np.load(Path(r["folder"]) / "test_predictions.npy") == targets
+    return right
+
+def _decided_draws(first:dict[int, np.ndarray], second:dict[int, np.ndarray]) -> str:
     "On how many of the common draws McNemar's test finds the first better, and worse, at 0.05."
-    def right(method): return {r["draw"]: np.load(Path(r["folder"]) / "test_predictions.npy") == targets
-                               for r in results if r["method"] == method}
-    first, second = right(name), right(other)
     counts = [(int((first[d] & ~second[d]).sum()), int((second[d] & ~first[d]).sum())) for d in first.keys() & second]
     decided = [gained > lost for gained, lost in counts if mcnemar_p(gained, lost) < 0.05]
     return f"{decided.count(True)} / {decided.count(False)}"
@@ -134,20 +138,14 @@ def ingredient_rows(
 ) -> list[dict]: # One per pair of ONE_NETWORK_PAIRS, heading -> text
     "Difference of accuracy over draws with its tests, and on how many draws the test images decide."
     found, table = one_network_differences(results), []
-    targets = np.load(Path(report) / "one_network/test_targets.npy") if results else None
-    draws = {name: {r["draw"] for r in results if r["method"] == name} for name in NETWORK_RUNS}
+    right = _right(results, np.load(Path(report) / "one_network/test_targets.npy") if results else None)
     for pair in ONE_NETWORK_PAIRS:
-        d, n = found.get(("mnist", 100, *pair)), len(draws[pair[0]] & draws[pair[1]])
-        tests = _test_texts(d) if d else ["one draw" if n else "not run", "", "", ""]
+        first, second = (right[name] for name in pair)
+        d, n = found.get(("mnist", 100, *pair)), len(first.keys() & second)
+        tests = difference_texts(d).values() if d else ["one draw" if n else "not run", "", "", ""]
         table.append({"run": pair[0], "minus": pair[1], "differs in": what_differs(*pair), "n": n,
-                      **dict(zip(("points", "95% interval", "p", "p, Holm"), tests)),
-                      "by images": _decided_draws(results, targets, *pair) if n else ""})
+                      **dict(zip(TEST_HEADINGS, tests)), "by images": _decided_draws(first, second) if n else ""})
     return table
-
-def _test_texts(d:dict) -> list[str]:
-    "Mean, interval, p and corrected p of a difference, as text."
-    return [points_text(d["mean"]), f"{points_text(d['low'])} to {points_text(d['high'])}", p_text(d["p"]),
-            p_text(d["holm"])]
 
 def one_network_differences(
     results:list[dict], # From `read_one_network`

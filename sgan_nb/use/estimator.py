@@ -40,7 +40,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
     """
     def __init__(self,
         method:str|None=None, # Key of METHODS; None: sgan-graph for images, sgan without views and for vectors
-        *, max_iter:int|None=None, # Training steps; None: one per row, at least 200 and at most 6,000
+        *, max_iter:int|None=None, # Training steps; None: one per row, in whole tens, from 200 to 6,000
         batch_size:int|None=None, # Unlabeled, and as many generated, rows per step; rows repeat if there are fewer
         learning_rate:float|None=None, # Adam's step size for both networks
         augmentation:str|None=None, # Random views of images: none, affine or flip-affine

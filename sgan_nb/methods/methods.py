@@ -21,6 +21,8 @@ _PETROVA = dict(discriminator="resnet18", unsupervised="logsumexp", dropout=0.0,
 _CONSISTENCY = dict(generator="none", terms="supervised consistency", input_noise=0.0, batch_size=200, epochs=4,
                     beta1=0.9,
                     learning_rate=1e-3)
+_GRAPH = dict(terms="supervised unsupervised feature-matching mutual-information=1@0-0.05 consistency=1@0.7-0.9",
+              pixel_labels=0.1, teacher="average", confidence=0.95)
 METHODS = {config.method: config for config in (
     TrainConfig("baseline", **_LABELS_ALONE, input_noise=0.0, discriminator="baseline", augmentation="none",
                 learning_rate=1e-3,
@@ -47,8 +49,8 @@ METHODS = {config.method: config for config in (
     TrainConfig("uda-simple", **_CONSISTENCY, discriminator="simple-cnn", dropout=0.5),
     TrainConfig("fixmatch", **_CONSISTENCY, discriminator="deep-cnn", dropout=0.4, temperature=0.0, confidence=0.95),
     TrainConfig("sgan-uda", terms="supervised unsupervised feature-matching consistency=1@0.7-0.9", confidence=0.95),
-    TrainConfig("sgan-graph", terms="supervised unsupervised feature-matching mutual-information=1@0-0.05 "
-                "consistency=1@0.7-0.9", pixel_labels=0.1, teacher="average", confidence=0.95, epochs=20),
+    TrainConfig("sgan-graph", **_GRAPH, epochs=20),
+    TrainConfig("sgan-graph-16", **_GRAPH, epochs=16),
     TrainConfig("photographs", generator="none", terms="supervised rotation", discriminator="residual",
                 augmentation="flip-affine", dropout=0.0, input_noise=0.0, batch_size=64, labeled_batch_size=32,
                 learning_rate=1e-3, beta1=0.9, decay_start=0.6, average_decay=0.99),

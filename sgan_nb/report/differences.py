@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COMPARED', 'TEST_HEADINGS', 'FRESH_PAIRS', 'find_differences', 'points_text', 'p_text', 'difference_texts',
            'differences_table', 'difference_values', 'read_fresh', 'fresh_table', 'fresh_values', 'read_predictions',
-           'mistake_counts', 'plot_mean_mistakes', 'photograph_values']
+           'mistake_counts', 'plot_mean_mistakes', 'read_photographs', 'photograph_values']
 
 # %% ../../nbs/report/differences.ipynb #aa5857a3
 from pathlib import Path
@@ -14,8 +14,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
-from ..measuring.fresh_draws import error_rows
-from ..measuring.paired_tests import difference_by_draw, holm, mcnemar_p
+from ..measuring.fresh_draws import error_rows, spread_text
+from ..measuring.paired_tests import difference_by_draw, holm
 from ..measuring.results_table import with_spread
 from .latex import tabular
 
@@ -174,11 +174,24 @@ def plot_mean_mistakes(
     return figure
 
 # %% ../../nbs/report/differences.ipynb #5585f225
+def read_photographs(
+    report:Path, # Folder of the report
+) -> list[dict]: # Results of both methods for photographs with 100 labels; empty when there are none
+    "Finished runs on cats and dogs, of draws that had no part in any choice."
+    folders = Path(report).glob("evidence/folder-cats_vs_dogs_64-*-100")
+    return [result for folder in sorted(folders) for result in read_all_results(folder)]
+
 def photograph_values(
-    record:dict, # results/own_photographs.json
-) -> dict: # Accuracy and errors of both, and McNemar's p
+    results:list[dict], # From `read_photographs`
+) -> dict[str, dict]: # METHOD[-STRATEGY] -> n, result (accuracy), error, worst; METHOD-over-OTHER -> points, interval, p
     "Numbers of the text about photographs."
-    p = mcnemar_p(record["right_only_with_rotation"], record["right_only_alone"])
-    return {"rotation": record["photographs"]["accuracy"], "alone": record["labels_alone"]["accuracy"],
-            "only-rotation": record["right_only_with_rotation"], "only-alone": record["right_only_alone"],
-            "n": record["photographs"]["n"], "unlabeled": record["photographs"]["n_unlabeled"], "p": p_text(p)}
+    values = {}
+    for strategy in dict.fromkeys(r["strategy"] for r in results):
+        for row in error_rows([r for r in results if r["strategy"] == strategy]):
+            name = row["method"] + ("" if strategy == "random" else f"-{strategy}")
+            values[name] = dict(n=row["runs"], result=with_spread(100 - row["error"], row["std"]),
+                                error=spread_text(row), worst=100 - row["worst"])
+    pair = 100, "photographs", "photographs-supervised"
+    pairs = find_differences(results, [(data, *pair) for data in dict.fromkeys(r["data"] for r in results)])
+    for case in difference_values(pairs).values(): values |= case
+    return values

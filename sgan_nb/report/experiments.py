@@ -18,12 +18,12 @@ from ..runs.run_folder import read_record, read_results, save_json
 
 # %% ../../nbs/report/experiments.ipynb #48a6f4aa
 CORE = ("baseline", "augmented", "sgan-plain", "sgan", "sgan-uda") # Each adds one ingredient to the one before
-_APART = ("photographs", "sgan-graph-16") # For photographs; for `make run`
+_APART = ("photographs", "photographs-supervised", "sgan-graph-16") # For photographs; for `make run`
 _OTHERS = tuple(method for method in METHODS if method not in (*CORE, *_APART))
 _COMPARED = ("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-propagation")
 _TINY = dict(data=["mnist-sample"], n_labels=[100], draws=[0], epochs=2, epoch_steps=2)
 _MNIST, _FASHION = (dict(data=[data], n_labels=[100], draws=range(3)) for data in ("mnist", "fashion-mnist"))
-_FRESH, _FIVE = dict(draws=range(3, 13)), dict(draws=range(3, 8)) # Never looked at while settings were chosen
+_FRESH, _FIVE, _THREE = (dict(draws=range(3, 3 + n)) for n in (10, 5, 3)) # Not looked at while settings were chosen
 _MNIST_10, _FASHION_10 = (part | _FRESH for part in (_MNIST, _FASHION))
 _SPINE = ("sgan-graph", "baseline", "sgan", "augmented") # The flagship first, then what it is measured against
 _SLOW = dict(average_decay=0.999) # The published average is too slow for a short budget
@@ -74,12 +74,16 @@ def plan_parts(
     "Parts of a plan for this machine; `ValueError` if it is unknown."
     check_name(plan, PLANS, "plan")
     folder = os.environ.get("CATS_VS_DOGS")
-    if not folder or plan not in ("cpu", "gpu"): return PLANS[plan]
+    if not folder or plan in ("tiny", "none"): return PLANS[plan]
     pictures = dict(data=[f"folder:{folder}"], n_labels=[100], draws=PLANS[plan][0]["draws"], test_curve=False,
-                    augmentation="flip-affine", test_share=0.2)
-    petrova = pictures | dict(methods=("petrova-supervised", "petrova")) | (_PUBLISHED if plan == "gpu" else {})
-    ours = [pictures | dict(methods=("photographs",), epochs=40)] if plan == "gpu" else []
-    return PLANS[plan] + ours + [petrova | dict(strategy=strategy) for strategy in ("random", "representative")]
+                    test_share=0.2)
+    ours = pictures | dict(methods=("photographs", "photographs-supervised"))
+    petrova = pictures | dict(methods=("petrova-supervised", "petrova"), augmentation="flip-affine")
+    strategies = [dict(strategy=name) for name in ("random", "representative")]
+    added = {"evidence": [ours | _FIVE, ours | _THREE | strategies[1]],
+             "cpu": [petrova | strategy for strategy in strategies],
+             "gpu": [ours | dict(epochs=60), *(petrova | _PUBLISHED | strategy for strategy in strategies)]}
+    return PLANS[plan] + added[plan]
 
 # %% ../../nbs/report/experiments.ipynb #bba692f5
 def choose_plan() -> str: # As `SGAN_PLAN` says, else gpu where there is one, else cpu

@@ -9,7 +9,7 @@ __all__ = ['TABLES', 'write_analysis', 'speed_facts', 'learning_facts', 'recorde
 from collections.abc import Callable
 from ..measuring.results_table import summarize
 from .differences import (difference_values, differences_table, find_differences, fresh_table,
-                                        fresh_values, photograph_values)
+                                        fresh_values, photograph_values, read_photographs)
 from .evaluated_runs import facts_of_run
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
                                   recorded_steps)
@@ -62,7 +62,7 @@ _MORE_RECORDS = { # Table -> what else it is made from
     "ingredients": ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
                     "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"],
     "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
-                "results/time_to_accuracy/*.json", "results/paths/*.json", "results/own_photographs.json",
+                "results/time_to_accuracy/*.json", "results/paths/*.json", "evidence/folder-*/*/draw-*/*.json",
                 "one_network/*/*/draw-*/*.json"]}
 
 def recorded_facts(
@@ -74,8 +74,6 @@ def recorded_facts(
     for file in sorted(work.report.glob("ablations/*/draw-*/results.json")):
         name = file.parent.relative_to(work.report).as_posix()
         facts[name] = {"accuracy": read_results(file.parent)["accuracy"]}
-    photographs = work.report / "results/own_photographs.json"
-    if photographs.is_file(): facts["photographs"] = photograph_values(read_record(photographs, ""))
     methods = dict.fromkeys(r["method"] for r in work.main)
     learned = {method: learning_facts(work.histories(method)) for method in methods}
     for method in PUBLISHED_STEPS.keys() & learned.keys():
@@ -83,7 +81,8 @@ def recorded_facts(
     found = find_differences(work.results)
     return facts | speed_facts(work) | {
         "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
-        "fresh": fresh_values(work.fresh), "one-network": one_network_values(work.one_network)}
+        "fresh": fresh_values(work.fresh), "photographs": photograph_values(read_photographs(work.report)),
+        "one-network": one_network_values(work.one_network)}
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show

@@ -15,7 +15,7 @@ from ..generator import sample_latent
 from ..losses import StepOutputs
 from ..methods.augmentation import AUGMENTATIONS
 from ..methods.networks import outputs_of_groups, untracked
-from ..methods.terms import TERMS, VIEWS
+from ..methods.terms import TERMS, TURNED, VIEWS
 from .run_state import TrainState
 
 # %% ../../nbs/runs/step_losses.ipynb #972e99ae
@@ -46,21 +46,27 @@ def weighted_sum(
 def augment(
     state:TrainState, # Names augmentation and strength
     images:Tensor, # float images in [-1, 1], shape (N, C, H, W)
+    name:str="", # Augmentation, if it is another one than that of the settings
 ) -> Tensor: # Shape (N, C, H, W)
     "Random views of the images, as configured."
-    return AUGMENTATIONS[state.config.augmentation](images, state.rng, state.config.augmentation_strength)
+    change = AUGMENTATIONS[name or state.config.augmentation]
+    return change(images, state.rng, state.config.augmentation_strength)
 
 def make_views(
     state:TrainState, # Names augmentation and strength
     needs:set[str], # Kinds of images that the terms read
     images:dict[str, Tensor], # labeled, unlabeled and, with a generator, generated; in [-1, 1], shapes (N, C, H, W)
-) -> dict[str, Tensor]: # By kind, generated last; of each kind as many as it was made from
-    "A random view of every image that is needed, in one pass."
+) -> dict[str, Tensor]: # By kind, generated last
+    "A random view of every image that is needed, all of one augmentation in one pass."
     groups = {kind: images[kind] for kind in ("labeled", "unlabeled") if kind in needs}
-    groups |= {kind: make(images["unlabeled"]) for kind, make in VIEWS.items() if kind in needs}
+    groups |= {kind: images["unlabeled"] for kind in VIEWS if kind in needs}
     if "generated" in needs: groups["generated"] = images["generated"]
-    views = augment(state, torch.cat(list(groups.values()))).split([len(group) for group in groups.values()])
-    return dict(zip(groups, views))
+    own, views = state.config.labeled_augmentation, {}
+    if own and "labeled" in groups: views["labeled"] = augment(state, groups.pop("labeled"), own)
+    if groups:
+        shown = augment(state, torch.cat(list(groups.values()))).split([len(group) for group in groups.values()])
+        views |= dict(zip(groups, shown))
+    return {kind: VIEWS[kind](view) if kind in VIEWS else view for kind, view in views.items()}
 
 def generate(
     state:TrainState, # With a generator
@@ -77,12 +83,15 @@ def discriminator_losses(
     original:Tensor|None=None, # The unlabeled images themselves, in [-1, 1], where a term reads them
 ) -> dict[str, Tensor]: # By term, scalars
     "Losses of the discriminator's active terms."
-    real = {kind: view for kind, view in views.items() if kind != "generated"}
+    apart = [kind for kind in views if kind in TURNED]
+    real = {kind: view for kind, view in views.items() if kind != "generated" and kind not in apart}
+    kinds = [*real, *(kind for kind in views if kind == "generated"), *apart]
     with state.autocast():
         outputs = outputs_of_groups(state.discriminator, list(real.values()), views.get("generated"))
+        for kind in apart: outputs += outputs_of_groups(state.discriminator, [views[kind]])
         if original is not None:
             with torch.no_grad(): outputs.append(_teacher(state)(original))
-    kinds = [*views, *(["original"] if original is not None else [])]
+            kinds.append("original")
     return _term_losses(state, "discriminator", dict(zip(kinds, outputs)), targets=state.processes.all_gather(targets))
 
 def _teacher(state:TrainState) -> nn.Module:

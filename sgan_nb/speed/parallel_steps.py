@@ -102,9 +102,10 @@ def _check_alike(configs:list[TrainConfig]) -> None:
     "Refuse runs that differ in more than draw and seed, may end at different times or need more than their networks."
     first, alike = configs[0], {replace(c, draw=0, seed=0) for c in configs}
     if len(alike) > 1: raise ValueError("runs trained together may differ in draw and seed only")
-    if "low-density" in first.weights or first.patience or first.teacher != "itself":
-        raise ValueError(f"{first.method} cannot be trained together: low-density (a density of own images), "
-                         "early stopping (patience) and an averaged teacher need runs of their own")
+    if "low-density" in first.weights or first.patience or first.teacher != "itself" or first.labeled_augmentation:
+        raise ValueError(f"{first.method} cannot be trained together: low-density (a density of own images), early "
+                         "stopping (patience), an averaged teacher and other views of the labeled images need runs of "
+                         "their own")
     if heads := [name for name in first.weights if TERMS[name].head is not None]:
         raise ValueError(f"{first.method} cannot be trained together: terms that bring a head ({', '.join(heads)}) "
                          "need runs of their own")
@@ -139,9 +140,10 @@ def _step_generators(runs:Together, shown:dict) -> dict[str, Tensor]:
 def _views(runs:Together, needs:set, images:dict) -> dict[str, Tensor]:
     "Random views of the images of all runs that are needed, by kind, generated last, shapes (R, n, C, H, W)."
     kinds = [kind for kind in ("labeled", "unlabeled", *VIEWS, "generated") if kind in needs]
-    groups = [VIEWS[kind](images["unlabeled"]) if kind in VIEWS else images[kind] for kind in kinds]
+    groups = [images["unlabeled" if kind in VIEWS else kind] for kind in kinds]
     views = _augment(runs, torch.cat(groups, 1)).split([group.shape[1] for group in groups], 1)
-    return dict(zip(kinds, views))
+    return {kind: torch.stack(list(map(VIEWS[kind], view))) if kind in VIEWS else view
+            for kind, view in zip(kinds, views)}
 
 def _generate(runs:Together, n:int) -> Tensor:
     "n images of each run's generator, from its own latent vectors, shape (R, n, C, H, W)."

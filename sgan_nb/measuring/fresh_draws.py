@@ -23,16 +23,17 @@ def t_interval(
 # %% ../../nbs/measuring/fresh_draws.ipynb #08f0c4ec
 def error_rows(
     results:list[dict], # Of runs, from `read_all_results`
-) -> list[dict]: # method, data, labels, seed, runs, draws, and in percent errors (by draw), error, std, worst, interval
+) -> list[dict]: # method, data, labels, strategy, seed, runs, draws; percent: errors, error, std, worst, interval
     "Test errors of each method over its draws: mean, standard deviation (n - 1), worst draw, 95% interval of the mean."
     groups = {}
-    for r in results: groups.setdefault((r["method"], r["data"], r["n_labels"], r["seed"]), []).append(r)
+    names = "method", "data", "n_labels", "strategy", "seed"
+    for r in results: groups.setdefault(tuple(r[name] for name in names), []).append(r)
     rows = []
-    for (method, data, labels, seed), runs in groups.items():
+    for (method, data, labels, strategy, seed), runs in groups.items():
         runs = sorted(runs, key=lambda r: r["draw"])
         errors = [100 * r["errors"] / r["n"] for r in runs]
         several = len(errors) > 1
-        rows.append(dict(method=method, data=data, labels=labels, seed=seed, runs=len(runs),
+        rows.append(dict(method=method, data=data, labels=labels, strategy=strategy, seed=seed, runs=len(runs),
                          draws=[r["draw"] for r in runs], errors=errors, error=mean(errors), worst=max(errors),
                          std=stdev(errors) if several else None, interval=t_interval(errors) if several else None))
     return rows

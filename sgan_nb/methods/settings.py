@@ -38,7 +38,7 @@ class TrainConfig:
     # Views
     augmentation:str = "affine" # Random views of all images the discriminator sees; none: the images as they are
     augmentation_strength:float = 1.0 # Factor on the ranges of the augmentation
-    labeled_augmentation:str = "" # Random views of the labeled images, if they are others than those of all images
+    labeled_augmentation:str = "same" # Random views of the labeled images; same as of all, also if those are none
     # Terms
     terms:str = "feature-matching=1 supervised=1 unsupervised=1" # Summands of the objectives: NAME=WEIGHT[@START-END]
     temperature:float = 0.4 # Sharpening of the consistency target; 1 none, 0 the most probable class (FixMatch)

@@ -129,7 +129,7 @@ def check_names(
 ) -> None:
     "Raise `ValueError` for unknown names, and for terms and networks that do not belong together."
     for field, known in (("discriminator", DISCRIMINATORS), ("generator", [*GENERATORS, "none"]),
-                         ("augmentation", AUGMENTATIONS), ("labeled_augmentation", ["", *AUGMENTATIONS]),
+                         ("augmentation", AUGMENTATIONS), ("labeled_augmentation", ["same", *AUGMENTATIONS]),
                          ("annealing", SCHEDULES)):
         check_name(getattr(config, field), known, field)
     for name in config.weights: check_name(name, TERMS, "term")

@@ -18,10 +18,9 @@ from ..evaluation import plot_confusion, plot_features, plot_samples
 from ..measuring.calibration import calibration_bins, plot_real_fake, plot_reliability
 from ..measuring.decision_boundary import plot_planes, train_planes
 from ..measuring.results_table import plot_draws
-from ..methods.methods import METHODS
 from .differences import plot_mean_mistakes, read_predictions
 from .evaluated_runs import generated_log_odds
-from .experiments import CORE
+from .experiments import CORE, SPINE
 from .figures_of_networks import (plot_class_errors, plot_confusions, plot_labeled_sets,
                                                 plot_sample_sheets, plot_sure_mistakes)
 from .figures_of_runs import plot_convergence, plot_errors, plot_label_counts, plot_learning
@@ -93,8 +92,8 @@ def _dense_share(state:TrainState, density:Callable) -> dict[str, float]:
 def fresh_predictions(
     work:Work, # With or without runs on fresh draws
 ) -> tuple|None: # Method -> predictions by draw, and the classes of the test images; None without runs
-    "What the runs on fresh draws, of methods at their own budget, say of the test images of MNIST."
-    found = {method: runs for method, runs in read_predictions(work.fresh).items() if method in METHODS}
+    "What the runs on fresh draws, of the flagship and what it is measured against, say of the test images of MNIST."
+    found = {method: runs for method, runs in read_predictions(work.fresh).items() if method in SPINE}
     return (found, load_data("mnist").test_targets.numpy()) if found else None
 
 # %% ../../nbs/report/build.ipynb #68aea9f5

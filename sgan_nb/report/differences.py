@@ -183,14 +183,13 @@ def read_photographs(
 
 def photograph_values(
     results:list[dict], # From `read_photographs`
-) -> dict[str, dict]: # METHOD[-STRATEGY] -> n, result (accuracy), error, worst; METHOD-over-OTHER -> points, interval, p
-    "Numbers of the text about photographs."
+) -> dict[str, dict]: # METHOD[-STRATEGY] -> n, result, error, worst; METHOD-over-OTHER -> points, interval, p
+    "Numbers of the text about photographs: accuracies, errors and their difference, in percent."
     values = {}
-    for strategy in dict.fromkeys(r["strategy"] for r in results):
-        for row in error_rows([r for r in results if r["strategy"] == strategy]):
-            name = row["method"] + ("" if strategy == "random" else f"-{strategy}")
-            values[name] = dict(n=row["runs"], result=with_spread(100 - row["error"], row["std"]),
-                                error=spread_text(row), worst=100 - row["worst"])
+    for row in error_rows(results):
+        name = row["method"] + ("" if row["strategy"] == "random" else f"-{row['strategy']}")
+        values[name] = dict(n=row["runs"], result=with_spread(100 - row["error"], row["std"]), error=spread_text(row),
+                            worst=100 - row["worst"])
     pair = 100, "photographs", "photographs-supervised"
     pairs = find_differences(results, [(data, *pair) for data in dict.fromkeys(r["data"] for r in results)])
     for case in difference_values(pairs).values(): values |= case

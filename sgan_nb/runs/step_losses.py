@@ -46,10 +46,11 @@ def weighted_sum(
 def augment(
     state:TrainState, # Names augmentation and strength
     images:Tensor, # float images in [-1, 1], shape (N, C, H, W)
-    name:str="", # Augmentation, if it is another one than that of the settings
+    name:str="same", # Augmentation; same: that of the settings, which also decides if it is none
 ) -> Tensor: # Shape (N, C, H, W)
     "Random views of the images, as configured."
-    change = AUGMENTATIONS[name or state.config.augmentation]
+    of_all = state.config.augmentation
+    change = AUGMENTATIONS[of_all if name == "same" or of_all == "none" else name]
     return change(images, state.rng, state.config.augmentation_strength)
 
 def make_views(
@@ -62,7 +63,7 @@ def make_views(
     groups |= {kind: images["unlabeled"] for kind in VIEWS if kind in needs}
     if "generated" in needs: groups["generated"] = images["generated"]
     own, views = state.config.labeled_augmentation, {}
-    if own and "labeled" in groups: views["labeled"] = augment(state, groups.pop("labeled"), own)
+    if own != "same" and "labeled" in groups: views["labeled"] = augment(state, groups.pop("labeled"), own)
     if groups:
         shown = augment(state, torch.cat(list(groups.values()))).split([len(group) for group in groups.values()])
         views |= dict(zip(groups, shown))

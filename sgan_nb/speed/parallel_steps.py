@@ -102,7 +102,8 @@ def _check_alike(configs:list[TrainConfig]) -> None:
     "Refuse runs that differ in more than draw and seed, may end at different times or need more than their networks."
     first, alike = configs[0], {replace(c, draw=0, seed=0) for c in configs}
     if len(alike) > 1: raise ValueError("runs trained together may differ in draw and seed only")
-    if "low-density" in first.weights or first.patience or first.teacher != "itself" or first.labeled_augmentation:
+    if "low-density" in first.weights or first.patience or first.teacher != "itself" or \
+            first.labeled_augmentation != "same":
         raise ValueError(f"{first.method} cannot be trained together: low-density (a density of own images), early "
                          "stopping (patience), an averaged teacher and other views of the labeled images need runs of "
                          "their own")

@@ -43,7 +43,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         *, max_iter:int|None=None, # Training steps; None: one per row, in whole tens, from 200 to 6,000
         batch_size:int|None=None, # Unlabeled, and as many generated, rows per step; rows repeat if there are fewer
         learning_rate:float|None=None, # Adam's step size for both networks
-        augmentation:str|None=None, # Random views of images: none, affine or flip-affine
+        augmentation:str|None=None, # Random views of images: none, affine, flip-affine or photograph
         settings:dict|None=None, # Other fields of TrainConfig by name, such as {"input_noise": 0.1}
         random_state:int|np.random.RandomState|None=None, # Seed of weights, batches and noise
         verbose:bool=False, # Show a progress bar

@@ -125,11 +125,13 @@ def protocol(
     curve = c.test_curve and c.select != "test"
     shared = ", the labeled ones among them" if c.labeled_in_unlabeled and results["n_unlabeled"] else ""
     chosen = _STRATEGIES.get(c.strategy, "taken from a list") if c.n_labels else "all that had a label"
+    own = "" if c.labeled_augmentation == "same" else f", of labeled images `{c.labeled_augmentation}`"
     return "\n".join((
         f"- Labeled images: {results['n_labels']:,}, {chosen} (draw {c.draw}).",
         f"- Unlabeled images: {results['n_unlabeled']:,}{shared}. Validation images: {results['n_validation']:,}.",
         f"- Method: `{c.method}`, discriminator `{c.discriminator}`, generator `{c.generator}`, "
-        f"augmentation `{c.augmentation}`, seed {c.seed}. All settings are in the metadata of the files above.",
+        f"augmentation `{c.augmentation}`{own}, seed {c.seed}. All settings are in the metadata of the files "
+        "above.",
         f"- Reported weights: {_SELECTIONS[c.select].format(**results)}"
         f"{', but for a curve of test accuracy by epoch, drawn for the picture' if curve else ''}.",
         f"- Trained in {results['minutes']:.1f} minutes on {e['hardware']}, torch {e['torch']}, Python {e['python']}, "

@@ -82,7 +82,7 @@ CLAIMS = [ # (claim, test accuracy in percent; by whom; (data, strategy, method)
 ]
 
 def claims_table(
-    rows:list[dict], # From `summarize`
+    rows:list[dict], # From `summarize`; of two rows of a method the later one counts
 ) -> str: # LaTeX
     "Each claim with what was measured, or that it was not run."
     found = {(r["data"], r["strategy"], r["method"]): r for r in rows if r["labeled"] == 100}

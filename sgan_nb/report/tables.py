@@ -62,8 +62,7 @@ _MORE_RECORDS = { # Table -> what else it is made from
     "ingredients": ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
                     "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"],
     "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
-                "results/time_to_accuracy/*.json", "results/paths/*.json", "evidence/folder-*/*/draw-*/*.json",
-                "one_network/*/*/draw-*/*.json"]}
+                "results/time_to_accuracy/*.json", "results/paths/*.json", "one_network/*/*/draw-*/*.json"]}
 
 def recorded_facts(
     work:Work, # Its report has the records
@@ -90,7 +89,7 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
                                             recorded_steps(work.main + work.fresh)),
     "methods": lambda work: methods_table(summarize(work.main), recorded_steps(work.main)),
     "cases": lambda work: _cases(work, _other_results(work)),
-    "claims": lambda work: claims_table(summarize(work.results)),
+    "claims": lambda work: claims_table(summarize(work.results) + summarize(work.fresh)),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
     "fresh": lambda work: fresh_table(work.fresh),
     "one_network": lambda work: one_network_table(work.one_network),

@@ -47,7 +47,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
             _FASHION | dict(methods=("augmented", "sgan"), n_labels=[1000])],
     "evidence": [part | dict(test_curve=False) for part in ( # The test set is read once, at the end of a run
         _MNIST_10 | dict(methods=SPINE),
-        _MNIST_10 | dict(methods=("sgan-graph-16",)), # Five minutes on two idle cores
+        _MNIST_10 | dict(methods=("sgan-graph-16",)), # Five to six minutes on two idle cores
         _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
         _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
         _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-graph", "sgan-propagation")),

@@ -84,16 +84,15 @@ def discriminator_losses(
     original:Tensor|None=None, # The unlabeled images themselves, in [-1, 1], where a term reads them
 ) -> dict[str, Tensor]: # By term, scalars
     "Losses of the discriminator's active terms."
-    apart = [kind for kind in views if kind in TURNED]
-    real = {kind: view for kind, view in views.items() if kind != "generated" and kind not in apart}
-    kinds = [*real, *(kind for kind in views if kind == "generated"), *apart]
+    upright = {kind: view for kind, view in views.items() if kind not in TURNED}
+    real = [view for kind, view in upright.items() if kind != "generated"]
     with state.autocast():
-        outputs = outputs_of_groups(state.discriminator, list(real.values()), views.get("generated"))
-        for kind in apart: outputs += outputs_of_groups(state.discriminator, [views[kind]])
+        outputs = dict(zip(upright, outputs_of_groups(state.discriminator, real, views.get("generated"))))
+        for kind in views:
+            if kind in TURNED: outputs[kind], = outputs_of_groups(state.discriminator, [views[kind]])
         if original is not None:
-            with torch.no_grad(): outputs.append(_teacher(state)(original))
-            kinds.append("original")
-    return _term_losses(state, "discriminator", dict(zip(kinds, outputs)), targets=state.processes.all_gather(targets))
+            with torch.no_grad(): outputs["original"] = _teacher(state)(original)
+    return _term_losses(state, "discriminator", outputs, targets=state.processes.all_gather(targets))
 
 def _teacher(state:TrainState) -> nn.Module:
     "The network whose predictions are targets: as it is trained, or its average without dropout and noise."

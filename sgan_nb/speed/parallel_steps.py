@@ -143,8 +143,7 @@ def _views(runs:Together, needs:set, images:dict) -> dict[str, Tensor]:
     kinds = [kind for kind in ("labeled", "unlabeled", *VIEWS, "generated") if kind in needs]
     groups = [images["unlabeled" if kind in VIEWS else kind] for kind in kinds]
     views = _augment(runs, torch.cat(groups, 1)).split([group.shape[1] for group in groups], 1)
-    return {kind: torch.stack(list(map(VIEWS[kind], view))) if kind in VIEWS else view
-            for kind, view in zip(kinds, views)}
+    return {kind: vmap(VIEWS[kind])(view) if kind in VIEWS else view for kind, view in zip(kinds, views)}
 
 def _generate(runs:Together, n:int) -> Tensor:
     "n images of each run's generator, from its own latent vectors, shape (R, n, C, H, W)."

@@ -116,7 +116,8 @@ def fresh_table(
     return tabular(rows + beside, "lrrrlp{1.5in}") if rows else None
 
 # %% ../../nbs/report/differences.ipynb #101bda51
-FRESH_PAIRS = [("sgan", "baseline"), ("sgan-graph", "sgan"), ("sgan-graph", "baseline")] # (method, other)
+FRESH_PAIRS = [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"),
+               ("sgan-graph", "sgan"), ("sgan-graph", "baseline")] # (method, other)
 
 def fresh_values(
     results:list[dict], # From `read_fresh`
@@ -124,7 +125,8 @@ def fresh_values(
     "Numbers of the text about fresh draws; what needs two draws is there from two draws on."
     values = {}
     for r in _fresh_rows(results):
-        values[r["method"]] = dict(n=r["runs"], error=r["error"], accuracy=100 - r["error"], worst=r["worst"],
+        values[r["method"]] = dict(n=r["runs"], error=r["error"], accuracy=100 - r["error"],
+                                   worst=r["worst"], best=min(r["errors"]),
                                    errors=f"{100 * r['error']:.0f}", result=with_spread(r["error"], r["std"]))
         if r["interval"]: values[r["method"]]["interval"] = r["interval"]
     pairs = find_differences(results, [("mnist", 100, *pair) for pair in FRESH_PAIRS])

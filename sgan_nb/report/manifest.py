@@ -74,7 +74,7 @@ def _first_names(names:list) -> str:
 # %% ../../nbs/report/manifest.ipynb #8bcef2ac
 _WITHOUT_NUMBERS = re.compile(
     r"(?<!\\)%[^\n]*|\\begin\{(?P<name>verbatim|thebibliography)\}.*?\\end\{(?P=name)\}|"
-    r"\\(?:val|given|ref|eqref|label|input|include|figurefile|tablefile|maybefigure|maybetable|bibliography|hspace|"
+    r"\\(?:val|given|ref|eqref|label|input|include|figurefile|tablefile|bibliography|hspace|"
     r"vspace|textwidth)\*?(?:\[[^]]*\])?\{[^{}]*\}|"
     r"\\cite[a-z]*(?:\[[^]]*\])*\{[^{}]*\}|\\ifval\{[^{}]*\}|\\(?:url|texttt)\{[^{}]*\}|"
     r"\\includegraphics(?:\[[^]]*\])?\{[^{}]*\}", re.S)
@@ -99,7 +99,7 @@ def unmade_files(
 ) -> list[str]: # Paths relative to it, without suffix
     "Figures and tables that the paper shows and nothing listed has made; optional ones count only if they are there."
     made = {name.rpartition(".")[0] for name in read_manifest(report)}
-    commands = "figurefile|tablefile|maybefigure|maybetable|includegraphics|input"
+    commands = "figurefile|tablefile|includegraphics|input"
     shown = re.findall(rf"\\({commands})(?:\[[^]]*\])?\{{((?:figures|tables)/[^}}.]+)", tex)
     missing = {name for how, name in shown if name not in made}
     optional = {name for how, name in shown if how.startswith("maybe") and not list(Path(report).glob(f"{name}.*"))}

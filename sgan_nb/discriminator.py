@@ -126,7 +126,7 @@ class PixelConvolution(nn.Conv2d):
 
 # %% ../nbs/02_discriminator.ipynb #68f09e41
 class StridedDiscriminator(Discriminator):
-    "Three strided convolutions (24, 48, 96 channels), LeakyReLU, 256 features, linear logits; made for CPUs."
+    "Three strided convolutions, each with twice the channels of the one before, 256 features, linear logits."
     def __init__(self,
         image_shape:tuple, # (C, H, W) of the images
         n_outputs:int, # Number of logits: K, or K + 1 with an explicit fake class
@@ -134,16 +134,18 @@ class StridedDiscriminator(Discriminator):
         dropout:float=0.0, # Probability of zeroing a feature before the output layer
         input_noise:float=0.0, # Standard deviation of the noise on the pixels
         hidden_noise:float=0.0, # Standard deviation of the noise after each convolution
+        width:int=24, # Channels of the first convolution
         **unused:object, # Settings of other networks
     ):
         channels, h, w = image_shape
         layers = [GaussianNoise(input_noise)]
-        for convolution in PixelConvolution(channels, 24), *(nn.Conv2d(n, 2 * n, 3, 2, padding=1) for n in (24, 48)):
+        doubling = (nn.Conv2d(n, 2 * n, 3, stride=2, padding=1) for n in (width, 2 * width))
+        for convolution in PixelConvolution(channels, width), *doubling:
             layers += [convolution, nn.LeakyReLU(leaky_slope)]
             layers += [GaussianNoise(hidden_noise)] if hidden_noise else []
             h, w = (h + 1) // 2, (w + 1) // 2
         layers.insert(-2 if hidden_noise else -1, nn.Flatten())
-        body = nn.Sequential(*layers, nn.Linear(96 * h * w, 256), nn.LeakyReLU(leaky_slope))
+        body = nn.Sequential(*layers, nn.Linear(4 * width * h * w, 256), nn.LeakyReLU(leaky_slope))
         super().__init__(image_shape, body, nn.Sequential(nn.Dropout(dropout), nn.Linear(256, n_outputs)))
 
 # %% ../nbs/02_discriminator.ipynb #269ecfe7

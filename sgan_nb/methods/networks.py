@@ -175,6 +175,7 @@ DISCRIMINATORS:dict[str, Callable[..., nn.Module]] = {
     "baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator,
     "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN, "resnet18": ResNet18,
     "residual": ResidualDiscriminator, "strided-residual": StridedResidualDiscriminator,
+    "strided-wide": partial(StridedDiscriminator, width=32),
     "mlp-small": partial(MLPDiscriminator, widths=(100, 100)),
 } # Called with (image_shape, n_outputs, **settings)
 

@@ -19,7 +19,7 @@ install: .venv/.installed ## create .venv with the package and its development t
 	@touch $@
 
 run: install ## compare a plain classifier with a semi-supervised GAN on 100 labels
-	$(VENV) sgan_benchmark --methods baseline sgan-graph-16 --data auto --labels 100 --draws 0 --figures --out runs
+	$(VENV) sgan_benchmark --methods baseline sgan-graph-14 --data auto --labels 100 --draws 0 --figures --out runs
 
 gpu: ## train what the report shows (SGAN_PLAN=gpu, cpu, tiny or none), then write its figures, tables and numbers
 	$(VENV) "$$(command -v .venv/bin/python || command -v $(PYTHON))" report/gpu_run.py

@@ -18,7 +18,7 @@ from ..runs.run_folder import read_record, read_results, save_json
 
 # %% ../../nbs/report/experiments.ipynb #48a6f4aa
 CORE = ("baseline", "augmented", "sgan-plain", "sgan", "sgan-uda") # Each adds one ingredient to the one before
-_APART = ("photographs", "photographs-supervised", "sgan-graph-16") # For photographs; for `make run`
+_APART = ("photographs", "photographs-supervised", "sgan-graph-14", "sgan-graph-long") # For photographs; other budgets
 _OTHERS = tuple(method for method in METHODS if method not in (*CORE, *_APART))
 _COMPARED = ("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-propagation")
 _TINY = dict(data=["mnist-sample"], n_labels=[100], draws=[0], epochs=2, epoch_steps=2)
@@ -47,10 +47,12 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
             _FASHION | dict(methods=("augmented", "sgan"), n_labels=[1000])],
     "evidence": [part | dict(test_curve=False) for part in ( # The test set is read once, at the end of a run
         _MNIST_10 | dict(methods=SPINE),
-        _MNIST_10 | dict(methods=("sgan-graph-16",)), # Five to six minutes on two idle cores
+        _MNIST_10 | dict(methods=("sgan-graph-long",)),
+        _MNIST_10 | dict(methods=("sgan-graph-14",)), # For `make run`: under five minutes on two idle cores
         _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
         _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
         _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-graph", "sgan-propagation")),
+        _MNIST_10 | dict(methods=("sgan-graph",), epochs=16, method="sgan-graph-16"),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=10, method="sgan-graph-10"))],
     "gpu": [_MNIST_10 | dict(methods=SPINE),
             _MNIST_10 | dict(methods=CORE),

@@ -169,7 +169,8 @@ def suggested_grid(
 ) -> dict: # label (None: no grid), items (as `shown`), note (why there is none)
     "Pictures that are probably of one class."
     guesser = labeling.guesser
-    if not guesser.guesses: note = "There are no guesses yet: label some pictures of two classes one at a time."
+    if guesser.graph is None: note = guesser.status
+    elif not guesser.guesses: note = "There are no guesses yet: label some pictures of two classes one at a time."
     elif not guesser.may_suggest:
         note = (f"Guesses are not good enough for a grid: of the last {len(guesser.last)} pictures labeled one at a "
                 f"time {sum(guesser.last)} were guessed right, and 12 of 20 are needed.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import RLock
 from filelock import FileLock
 from ..basics.atomic_files import write_atomically
+from ..sources.folder_layout import LOCK
 from ..sources.label_files import NO_LABEL, LabelRow, merge_label_rows, read_label_file, write_label_file
 
 # %% ../../nbs/use/label_store.ipynb #760da0ad
@@ -43,7 +44,7 @@ class LabelStore:
         self.root, self.files, self.annotator = Path(root), list(files), annotator
         self.file = self.root / (f"labels.{annotator}.csv" if annotator else "labels.csv")
         self.rows, self.others, self.log = {}, {}, [] # by file name; by file; names in the order of their changes
-        self._stamps, self._guard, self._lock = {}, RLock(), FileLock(self.root / ".labels.lock")
+        self._stamps, self._guard, self._lock = {}, RLock(), FileLock(self.root / LOCK)
         self.classes = []
         self.refresh()
         for name in classes: self.add_class(name)

@@ -31,7 +31,7 @@ def is_run_folder(
     return isinstance(saved, dict) and {"config", "classes"} <= saved.keys()
 
 def scan_pictures(
-    root:Path, # Folder, searched with all folders below it, linked ones too
+    root:Path, # Folder, searched with all below it, linked ones too
 ) -> tuple[list[str], Counter]: # Names relative to the root with /, sorted; and how much was left out, by reason
     "The picture files of a folder; `FileNotFoundError` if it is none, `ValueError` if it is a run."
     root, found, skipped, seen = Path(root), [], Counter(), set()
@@ -44,10 +44,10 @@ def scan_pictures(
         seen.add(os.path.realpath(folder))
         below = Path(folder).relative_to(root).as_posix()
         runs = [name for name in folders if is_run_folder(Path(folder, name))]
-        hidden = [name for name in folders + files if _is_hidden(name) and name != LOCK]
-        skipped += Counter(hidden=len(hidden), **{"in runs": len(runs)})
+        hidden = sum(_is_hidden(name) and name != LOCK for name in folders + files)
+        skipped += Counter({"hidden": hidden, "in runs": len(runs)})
         folders[:] = [name for name in folders if not _is_hidden(name) and name not in runs]
-        visible = {name: os.path.splitext(name)[1].lower() for name in files if not _is_hidden(name)}
+        visible = {name: Path(name).suffix.lower() for name in files if not _is_hidden(name)}
         pictures = [name for name, suffix in visible.items() if suffix in PICTURE_SUFFIXES]
         found += pictures if below == "." else [f"{below}/{name}" for name in pictures]
         skipped["not pictures"] += sum(suffix not in (*PICTURE_SUFFIXES, *_TABLES) for suffix in visible.values())

@@ -52,6 +52,9 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
         _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
         _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
         _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-graph", "sgan-propagation")),
+        *(_MNIST | _FIVE | dict(methods=(m,), terms="consistency=0", epoch_steps=299, method=f"{m}-alone")
+          for m in ("uda", "uda-simple")), # The same steps on the labels alone
+        _MNIST | _FIVE | dict(methods=("uda", "uda-simple")),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=16, method="sgan-graph-16"),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=10, method="sgan-graph-10"))],
     "gpu": [_MNIST_10 | dict(methods=SPINE),

@@ -823,6 +823,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'sgan_nb.runs.threads': { 'sgan_nb.runs.threads._core_times': ('runs/threads.html#_core_times', 'sgan_nb/runs/threads.py'),
                                       'sgan_nb.runs.threads._limit': ('runs/threads.html#_limit', 'sgan_nb/runs/threads.py'),
                                       'sgan_nb.runs.threads._text': ('runs/threads.html#_text', 'sgan_nb/runs/threads.py'),
+                                      'sgan_nb.runs.threads.as_a_run': ('runs/threads.html#as_a_run', 'sgan_nb/runs/threads.py'),
                                       'sgan_nb.runs.threads.choose_threads': ( 'runs/threads.html#choose_threads',
                                                                                'sgan_nb/runs/threads.py'),
                                       'sgan_nb.runs.threads.core_limit': ('runs/threads.html#core_limit', 'sgan_nb/runs/threads.py'),

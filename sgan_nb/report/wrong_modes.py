@@ -17,10 +17,9 @@ from ..data import ImageData
 from ..evaluation import confusion_counts
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from ..runs.devices import use_device
 from ..runs.run_folder import read_record, save_json
 from ..runs.run_state import new_run
-from ..runs.threads import threads_for, use_threads
+from ..runs.threads import as_a_run
 from ..training import train_epoch
 
 # %% ../../nbs/report/wrong_modes.ipynb #3f0a7c17
@@ -42,7 +41,7 @@ def count_mistakes(
 ) -> dict: # config, counts (per epoch, K rows of K: images by true and predicted class), environment
     "Train, and count after each epoch what the averaged weights say of the images set aside."
     if not config.n_validation: raise ValueError("no images are set aside: n_validation is 0")
-    with use_threads(threads_for(config, use_device(config.device))[0]):
+    with as_a_run(config):
         state, counts = new_run(config, data), []
         aside, data = state.split.validation, state.data
         images, targets = data.train_images[aside], data.train_targets[aside]

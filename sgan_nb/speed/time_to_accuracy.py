@@ -18,7 +18,7 @@ from ..measuring.results_table import with_spread
 from ..methods.settings import TrainConfig
 from ..runs.devices import environment, use_device
 from ..runs.run_state import TrainState, new_run
-from ..runs.threads import threads_for, use_threads
+from ..runs.threads import as_a_run
 from .tutorial_loop import plain_curve
 from ..training import steps_of_epoch
 
@@ -30,8 +30,7 @@ def train_to(
     every:int=100, # Steps between two looks
 ) -> dict: # Whether it was reached; the last look's step, seconds and accuracy; all looks, the hardware
     "Train until the averaged weights have the accuracy, or to the end of the budget."
-    with use_threads(threads_for(config, use_device(config.device))[0]):
-        return _train_to(new_run(config), target, began, every)
+    with as_a_run(config): return _train_to(new_run(config), target, began, every)
 
 def _train_to(state:TrainState, target:float|None, began:float, every:int) -> dict:
     "Train a run that was just made."
@@ -89,8 +88,7 @@ def compare_paths(
 ) -> Iterator[dict]: # Per draw and path: path, draw, hardware, accuracy (final, percent), curve of steps and accuracies
     "Train to the end of the budget along each path; `ValueError` for one that the method does not have."
     for path in paths: check_name(path, possible_paths(config), "path")
-    device = use_device(config.device)
-    with use_threads(threads_for(config, device)[0]): hardware = environment(device)["hardware"]
+    with as_a_run(config): hardware = environment(use_device(config.device))["hardware"]
     for draw in draws:
         for path in paths:
             yield dict(path=path, draw=draw, hardware=hardware) | _train_along(path, replace(config, draw=draw))

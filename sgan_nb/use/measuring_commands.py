@@ -136,10 +136,9 @@ def speed_command(
         from sgan_nb.use.waits import print_waits
         print_waits()
     else:
-        from sgan_nb.runs.devices import use_device
-        from sgan_nb.runs.threads import threads_for, use_threads
+        from sgan_nb.runs.threads import as_a_run
         from sgan_nb.speed.thread_choice import print_beside
-        with use_threads(threads_for(config, use_device(config.device))[0]):
+        with as_a_run(config):
             _print_step_time(config, options)
             if options.plain: _print_plain_ratios(options)
         if options.beside: print_beside()

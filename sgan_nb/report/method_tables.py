@@ -64,7 +64,7 @@ CLAIMS = [ # (claim, test accuracy in percent; by whom; (data, strategy, method)
     ("convolutional D of 64 and 128 channels, feature matching: 97.82, the best of 77 epochs on the test set",
      "notebooks", ("mnist", "random", "sgan-conv"), "smaller networks were run: sgan, sgan-plain"),
     ("K logits, generator fools D: about 94", "Keras port", ("mnist", "random", "odena"), "batches of 50"),
-    ("simple CNN, labels alone: 79", "course report", ("mnist", "random", "uda-simple-alone"), "views, averaged weights"),
+    ("simple CNN, labels alone: 79", "course report", ("mnist", "random", "uda-simple-alone"), "views, averages"),
     ("simple CNN with UDA: 88", "course report", ("mnist", "random", "uda-simple"), "the same"),
     ("deep CNN, labels alone: 23", "course report", ("mnist", "random", "uda-alone"), "the same"),
     ("deep CNN with UDA: 97", "course report", ("mnist", "random", "uda"), "the same"),

@@ -14,7 +14,7 @@ from .evaluated_runs import facts_of_run
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
                                   recorded_steps)
 from .manifest import record_sources
-from .method_tables import claims_table, overview_table
+from .method_tables import claims_table, overview_table, times_table
 from .numbers import number_values, numbers_tex
 from .one_network import ingredients_table, one_network_table, one_network_values
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
@@ -59,6 +59,7 @@ def learning_facts(
 _RECORDS = ["results/*/*/draw-*/*.json", "evidence/*/*/draw-*/*.json"] # Of every table
 _MORE_RECORDS = { # Table -> what else it is made from
     "one_network": ["one_network/*/*/draw-*/*.json"],
+    "times": ["results/step_times.json"],
     "ingredients": ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
                     "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"],
     "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
@@ -92,6 +93,7 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
     "claims": lambda work: claims_table(summarize(work.results) + summarize(work.fresh)),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
     "fresh": lambda work: fresh_table(work.fresh),
+    "times": lambda work: _times(work),
     "one_network": lambda work: one_network_table(work.one_network),
     "ingredients": lambda work: ingredients_table(work.one_network, work.report),
     "draws": lambda work: draws_table(work.results),
@@ -104,6 +106,12 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
 def _configs(work:Work) -> dict:
     "Recorded settings of every method of the main case; those of draws 0 to 2 where there are such."
     return read_configs(work.main + work.fresh)
+
+def _times(work:Work) -> str|None:
+    "Table of what each method costs, where steps were timed."
+    file, runs = work.report / "results/step_times.json", work.main + work.fresh
+    rows = summarize(work.main) + summarize(work.fresh) # of a method with fresh draws these count
+    return times_table(rows, recorded_steps(runs), read_record(file, "")["ms"]) if file.is_file() else None
 
 def _cases(work:Work, others:list) -> str|None:
     "Table of results that are not of the main case."

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ceilings', 'step_milliseconds', 'mean_milliseconds', 'scaling_costs', 'scaling_table', 'peak_memory', 'speed_report',
-           'beside_plain', 'plain_ratios']
+           'budget_milliseconds', 'beside_plain', 'plain_ratios']
 
 # %% ../../nbs/speed/step_cost.ipynb #fa5412f7
 import sys
 from dataclasses import replace
 from functools import partial
 from resource import RUSAGE_SELF, getrusage
-from statistics import median
+from statistics import mean, median
 from unittest.mock import patch
 import torch
 from ..baseline import evaluate
@@ -23,7 +23,7 @@ from ..runs.run_state import TrainState, new_run
 from .parallel_steps import Together, step_together
 from .step_parts import milliseconds, step_bytes, step_flops, time_parts
 from .tutorial_loop import plain_milliseconds
-from ..training import draw_batches, one_step
+from ..training import draw_batches, one_step, steps_of_epoch
 
 # %% ../../nbs/speed/step_cost.ipynb #e8b9ab13
 def ceilings(
@@ -136,6 +136,20 @@ def _images_of_step(state:TrainState) -> int:
     c = state.config
     if state.generator is None: return c.labeled_batch_size + c.batch_size
     return c.labeled_batch_size + 4 * c.batch_size # unlabeled and generated; for the generator generated and matched
+
+# %% ../../nbs/speed/step_cost.ipynb #7e11a002
+def budget_milliseconds(
+    config:TrainConfig, # Of the whole run
+    n:int=20, # Steps at each look, fewer than an epoch has
+    looks:int=5, # At least 2, spread evenly from the first epoch to the last
+) -> float: # Mean over the looks of their medians
+    "How long a step takes on average over the budget; what is done once an epoch is not counted."
+    state, took = new_run(config), []
+    for look in range(looks):
+        state.epoch = look * (config.epochs - 1) // (looks - 1)
+        steps = steps_of_epoch(state)
+        took.append(milliseconds(partial(next, steps), state.device, n))
+    return mean(took)
 
 # %% ../../nbs/speed/step_cost.ipynb #eaec6523
 def beside_plain(

@@ -172,8 +172,8 @@ def suggested_grid(
     if guesser.graph is None: note = guesser.status
     elif not guesser.guesses: note = "There are no guesses yet: label some pictures of two classes one at a time."
     elif not guesser.may_suggest:
-        note = (f"Guesses are not good enough for a grid: of the last {len(guesser.last)} pictures labeled one at a "
-                f"time {sum(guesser.last)} were guessed right, and 12 of 20 are needed.")
+        note = ("A grid opens when, of the last 20 pictures labeled one at a time, 12 were guessed right; so far "
+                f"{sum(guesser.last)} of {len(guesser.last)}.")
     else: note = "No picture is left to confirm."
     label, names = guesser.grid() if guesser.may_suggest and guesser.guesses else (None, [])
     return {"label": label, "items": [shown(labeling, name, "confirmed") for name in names], "note": note}

@@ -28,6 +28,7 @@ from .manifest import read_manifest
 from .one_network import NETWORK_RUNS, read_one_network
 from .settings_tables import read_configs
 from .work import Work, save_figure
+from .wrong_modes import plot_modes, read_modes
 from ..runs.devices import environment, use_device
 from ..runs.run_folder import save_json
 from ..runs.run_state import TrainState
@@ -136,6 +137,8 @@ REPORT_FIGURES:dict[str, FigureRow] = {
                          "evidence/mnist-100/*/draw-*/results.json"]),
     "fresh_mistakes": FigureRow(fresh_predictions, lambda found: plot_mean_mistakes(*found),
                                 lambda work, _: ["evidence/mnist-100/*/draw-*/*"]),
+    "wrong_modes": FigureRow(lambda work: read_modes(work.report / "wrong_modes"), plot_modes,
+                             lambda work, _: ["wrong_modes/draw-*/*.json"]),
     "strategies": _of_runs(_choices, plot_draws),
     "circles": FigureRow(train_circles, plot_planes, lambda work, _: ["results/circles.json"]),
     # From trained networks, draw 0

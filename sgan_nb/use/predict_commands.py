@@ -38,14 +38,23 @@ def predict_command(
     from sgan_nb.runs.trained_model import load_run
     from sgan_nb.use.predictions import find_pictures, known_labels, predict_files, write_predictions
     model, (files, names) = load_run(options.run), find_pictures(options.pictures)
-    limit = read_results(folder_of(options.run)).get("fake_threshold")
-    rows = predict_files(model, files, names, options.threshold, limit, known_labels(model, options.pictures))
+    results = read_results(folder_of(options.run))
+    rows = predict_files(model, files, names, options.threshold, results.get("fake_threshold"),
+                         known_labels(model, options.pictures))
     if options.csv:
         write_predictions(options.csv, rows, model.classes, options.bom)
         counts = Counter(row.get("status", "unreadable") for row in rows)
         print(f"{options.csv}: " + ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())))
+        print(_how_far_to_trust(results))
     else: _print_rows([row for row in rows if not row["error"]], options.json)
     _name_broken(rows)
+
+def _how_far_to_trust(results:dict) -> str:
+    "What is known of the run's accuracy; that probabilities say nothing of it, where nothing is known."
+    from sgan_nb.runs.run_folder import accuracy_sentence
+    known = "accuracy" in results or "cross_validation" in results
+    return accuracy_sentence(results) + ("." if known else "; after few labels a network is often wrong and sure of "
+                                         "it: sgan_label --check 100, or sgan_train --folds 5, tells how often.")
 
 def _print_rows(rows:list[dict], as_json:bool) -> None:
     "Print answers as a table, or as JSON with all probabilities."

@@ -19,6 +19,7 @@ from .numbers import number_values, numbers_tex
 from .one_network import ingredients_table, one_network_table, one_network_values
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
 from .work import Work, save_text
+from .wrong_modes import mode_values, read_modes
 from ..runs.run_folder import read_record, read_results, save_json
 from ..speed.time_to_accuracy import median_seconds, path_table
 
@@ -63,7 +64,8 @@ _MORE_RECORDS = { # Table -> what else it is made from
     "ingredients": ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
                     "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"],
     "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
-                "results/time_to_accuracy/*.json", "results/paths/*.json", "one_network/*/*/draw-*/*.json"]}
+                "results/time_to_accuracy/*.json", "results/paths/*.json", "one_network/*/*/draw-*/*.json",
+                "wrong_modes/draw-*/*.json"]}
 
 def recorded_facts(
     work:Work, # Its report has the records
@@ -82,7 +84,8 @@ def recorded_facts(
     return facts | speed_facts(work) | {
         "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
         "fresh": fresh_values(work.fresh), "photographs": photograph_values(read_photographs(work.report)),
-        "one-network": one_network_values(work.one_network)}
+        "one-network": one_network_values(work.one_network),
+        "modes": mode_values(read_modes(work.report / "wrong_modes"))}
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show

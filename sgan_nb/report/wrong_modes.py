@@ -23,14 +23,14 @@ from ..runs.threads import as_a_run
 from ..training import train_epoch
 
 # %% ../../nbs/report/wrong_modes.ipynb #3f0a7c17
-_ASIDE = dict(data="mnist", n_validation=10_000, labeled_in_unlabeled=False)
-_GAME, _PIXELS = METHODS["sgan"], dict(pixel_labels=METHODS["sgan-graph"].pixel_labels)
+_GAME = replace(METHODS["sgan"], data="mnist", n_validation=10_000)
+_INFORMED = _GAME.with_terms("mutual-information=1@0-0.05")
 MODE_RUNS:dict[str, TrainConfig] = { # Name -> settings; the draw of the labels is set for each run
-    "feature matching": replace(_GAME, **_ASIDE),
-    "+ mutual information": _GAME.with_terms("mutual-information=1@0-0.05", **_ASIDE),
-    "+ labels from pixels": replace(_GAME, **_PIXELS, **_ASIDE),
-    "+ both": _GAME.with_terms("mutual-information=1@0-0.05", **_PIXELS, **_ASIDE),
-    "+ both, then consistency": replace(METHODS["sgan-graph"], epochs=_GAME.epochs, **_ASIDE),
+    "feature matching": _GAME,
+    "+ mutual information": _INFORMED,
+    "+ labels from pixels": replace(_GAME, pixel_labels=0.2),
+    "+ both": replace(_INFORMED, pixel_labels=0.2),
+    "+ both, labels for one epoch": replace(_INFORMED, pixel_labels=0.1),
 }
 MODES = {"sevens taken for twos": (7, 2), "nines taken for threes": (9, 3), "ones taken for twos": (1, 2)}
 
@@ -119,9 +119,10 @@ def plot_modes(
                 mean = np.mean([run[kind] for run in runs], axis=0)
                 axes.plot(epochs, mean, line, color=color, linewidth=1.6, label=name)
                 axes.set_title(kind, fontsize=7)
-                axes.set(xlabel="epoch", ylim=(0, None))
-                axes.tick_params(labelsize=7)
-        panels[0].set_ylabel("of 1,000 images" if found else "")
+        for axes in panels:
+            axes.set(xlabel="epoch", ylim=(0, None))
+            axes.tick_params(labelsize=7)
+        panels[0].set_ylabel("of 1,000 images")
         panels[-1].set_ylabel("of 10,000")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False,
                       fontsize=7)

@@ -176,6 +176,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                            'sgan_nb/measuring/decision_boundary.py')},
             'sgan_nb.measuring.fresh_draws': { 'sgan_nb.measuring.fresh_draws.error_rows': ( 'measuring/fresh_draws.html#error_rows',
                                                                                              'sgan_nb/measuring/fresh_draws.py'),
+                                               'sgan_nb.measuring.fresh_draws.spread_parts': ( 'measuring/fresh_draws.html#spread_parts',
+                                                                                               'sgan_nb/measuring/fresh_draws.py'),
                                                'sgan_nb.measuring.fresh_draws.spread_text': ( 'measuring/fresh_draws.html#spread_text',
                                                                                               'sgan_nb/measuring/fresh_draws.py'),
                                                'sgan_nb.measuring.fresh_draws.t_interval': ( 'measuring/fresh_draws.html#t_interval',

@@ -14,7 +14,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
-from ..measuring.fresh_draws import error_rows, spread_text
+from ..measuring.fresh_draws import error_rows, spread_parts, spread_text
 from ..measuring.paired_tests import difference_by_draw, holm
 from ..measuring.results_table import with_spread
 from .latex import tabular
@@ -121,7 +121,7 @@ FRESH_PAIRS = [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "basel
 
 def fresh_values(
     results:list[dict], # From `read_fresh`
-) -> dict[str, dict]: # Method -> n, result (error), worst, interval; METHOD-over-OTHER -> points, interval, p
+) -> dict[str, dict]: # Method -> n, result (error), ...; METHOD-over-OTHER -> points, interval, p
     "Numbers of the text about fresh draws; what needs two draws is there from two draws on."
     values = {}
     for r in _fresh_rows(results):
@@ -129,6 +129,8 @@ def fresh_values(
                                    worst=r["worst"], best=min(r["errors"]),
                                    errors=f"{100 * r['error']:.0f}", result=with_spread(r["error"], r["std"]))
         if r["interval"]: values[r["method"]]["interval"] = r["interval"]
+    for (method, *_), parts in spread_parts(error_rows(results)).items():
+        values[method] |= dict(draw_std=parts["draw"], seed_std=parts["seed"], seed_draws=parts["draws"])
     pairs = find_differences(results, [("mnist", 100, *pair) for pair in FRESH_PAIRS])
     for pair in difference_values(pairs).values(): values |= pair
     return values

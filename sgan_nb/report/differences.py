@@ -117,7 +117,8 @@ def fresh_table(
 
 # %% ../../nbs/report/differences.ipynb #101bda51
 FRESH_PAIRS = [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"),
-               ("sgan-graph", "sgan"), ("sgan-graph", "baseline")] # (method, other)
+               ("sgan-graph", "sgan"), ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"),
+               *((method, f"{method}-alone") for method in ("uda", "uda-simple"))] # (method, other)
 
 def fresh_values(
     results:list[dict], # From `read_fresh`

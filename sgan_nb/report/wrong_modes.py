@@ -106,7 +106,7 @@ def plot_modes(
     found:dict[str, dict[int, np.ndarray]], # From `read_modes`
 ) -> Figure: # One panel per kind of mistake
     "Mistakes of each kind by epoch: every draw thin, the mean over draws bold."
-    looks = [("-", "0.6"), ("--", "0.6"), (":", "black"), ("--", "black"), ("-", "black")]
+    looks = [("-", "0.6"), ("--", "0.6"), (":", "black"), ("-", "black"), ("--", "black")]
     with plot_style():
         figure = Figure(figsize=(5.5, 2.1), layout="constrained")
         panels = figure.subplots(1, len(MODES) + 1)

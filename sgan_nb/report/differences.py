@@ -113,7 +113,7 @@ def fresh_table(
             for r in _fresh_rows(results)]
     beside = [dict(zip(rows[0], (f"published: {source}", n, error, "", "", ""))) for source, error, n in _BESIDE] \
         if rows else []
-    return tabular(rows + beside, "lrrrlp{1.5in}") if rows else None
+    return tabular(rows + beside, "lrrrlp{2.15in}") if rows else None
 
 # %% ../../nbs/report/differences.ipynb #101bda51
 FRESH_PAIRS = [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"),

@@ -7,6 +7,7 @@ __all__ = ['TABLES', 'write_analysis', 'speed_facts', 'learning_facts', 'recorde
 
 # %% ../../nbs/report/tables.ipynb #1a479928
 from collections.abc import Callable
+import numpy as np
 from ..measuring.results_table import summarize
 from .differences import (difference_values, differences_table, find_differences, fresh_table,
                                         fresh_values, photograph_values, read_photographs)
@@ -19,7 +20,7 @@ from .numbers import number_values, numbers_tex
 from .one_network import ingredients_table, one_network_table, one_network_values
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
 from .work import Work, save_text
-from .wrong_modes import mode_values, read_modes
+from .wrong_modes import hardest_draw, mode_values, read_modes
 from ..runs.run_folder import read_record, read_results, save_json
 from ..speed.time_to_accuracy import median_seconds, path_table
 
@@ -85,7 +86,13 @@ def recorded_facts(
         "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
         "fresh": fresh_values(work.fresh), "photographs": photograph_values(read_photographs(work.report)),
         "one-network": one_network_values(work.one_network),
-        "modes": mode_values(read_modes(work.report / "wrong_modes"))}
+        "modes": mode_values(read_modes(work.report / "wrong_modes")), "hardest": _hardest(work)}
+
+def _hardest(work:Work) -> dict:
+    "Draw on which sgan has the most errors of the runs on one network: what each run gets wrong in it."
+    if not work.one_network: return {}
+    draw, kinds = hardest_draw(work.one_network, np.load(work.report / "one_network/test_targets.npy"))
+    return kinds | {"draw": draw}
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show

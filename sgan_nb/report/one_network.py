@@ -175,8 +175,9 @@ def _shortened(rows:list[dict]) -> list[dict]:
 # %% ../../nbs/report/one_network.ipynb #onenet16
 def one_network_values(
     results:list[dict], # From `read_one_network`
-) -> dict[str, dict]: # Run -> n, result (error), worst; RUN-over-OTHER -> points, interval, p, holm, n
+) -> dict[str, dict]: # Run -> n, error, result, worst; RUN-over-OTHER -> points, interval, p, holm, n
     "Numbers for the text; what was not run has none."
-    values = {row["method"]: dict(n=row["runs"], result=with_spread(row["error"], row["std"]), worst=row["worst"])
+    values = {row["method"]: dict(n=row["runs"], error=row["error"], worst=row["worst"],
+                                  result=with_spread(row["error"], row["std"]))
               for row in error_rows(results)}
     return values | difference_values(one_network_differences(results)).get("mnist-100", {})

@@ -81,8 +81,8 @@ def difference_values(
     "The same for the text."
     values = {}
     for (data, n, method, other), d in found.items():
-        case = values.setdefault(f"{data.replace(':', '-')}-{n}", {})
-        case[f"{method}-over-{other}"] = difference_texts(d) | dict(n=d["n"])
+        texts = difference_texts(d) | dict(n=d["n"])
+        values.setdefault(f"{data.replace(':', '-')}-{n}", {})[f"{method}-over-{other}"] = texts
     return values
 
 # %% ../../nbs/report/differences.ipynb #90d7e6b3
@@ -91,7 +91,7 @@ def read_fresh(
 ) -> list[dict]: # Results of MNIST with 100 labels, in the order of METHODS; empty when there are none
     "Finished runs on draws that had no part in any choice."
     folder = Path(report) / "evidence/mnist-100"
-    return read_all_results(folder) if list(folder.glob("*/draw-*/results.json")) else []
+    return read_all_results(folder) if any(folder.glob("*/draw-*/results.json")) else []
 
 _BESIDE = [ # What was published for 100 labels of MNIST: source, test error (%), draws
     ("Salimans et al. 2016", "0.93 ± 0.065", 10), ("the same, ensemble of 10", "0.86 ± 0.056", 10),
@@ -116,9 +116,9 @@ def fresh_table(
     return tabular(rows + beside, "lrrrlp{2.15in}") if rows else None
 
 # %% ../../nbs/report/differences.ipynb #101bda51
-FRESH_PAIRS = [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"),
-               ("sgan-graph", "sgan"), ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"),
-               *((method, f"{method}-alone") for method in ("uda", "uda-simple"))] # (method, other)
+FRESH_PAIRS = [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"), ("sgan-graph", "sgan"),
+               ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"), # (method, other)
+               ("uda", "uda-alone"), ("uda-simple", "uda-simple-alone")]
 
 def fresh_values(
     results:list[dict], # From `read_fresh`
@@ -133,8 +133,7 @@ def fresh_values(
     for (method, *_), parts in spread_parts(error_rows(results)).items():
         values[method] |= dict(draw_std=parts["draw"], seed_std=parts["seed"], seed_draws=parts["draws"])
     pairs = find_differences(results, [("mnist", 100, *pair) for pair in FRESH_PAIRS])
-    for pair in difference_values(pairs).values(): values |= pair
-    return values
+    return values | difference_values(pairs).get("mnist-100", {})
 
 # %% ../../nbs/report/differences.ipynb #770e4df0
 def read_predictions(
@@ -142,9 +141,9 @@ def read_predictions(
 ) -> dict[str, list[np.ndarray]]: # Method -> predicted classes of the test images, one array per draw
     "Predictions that were kept with the runs; runs without them are left out."
     found = {}
-    for r in results:
+    for r in (r for r in results if not r["seed"]):
         file = Path(r["folder"]) / "test_predictions.npy"
-        if file.is_file() and not r["seed"]: found.setdefault(r["method"], []).append(np.load(file).astype(np.int64))
+        if file.is_file(): found.setdefault(r["method"], []).append(np.load(file).astype(np.int64))
     return found
 
 def mistake_counts(

@@ -97,13 +97,11 @@ def unmade_files(
     tex:str, # Source of the paper
     report:Path, # Folder of the report
 ) -> list[str]: # Paths relative to it, without suffix
-    "Figures and tables that the paper shows and nothing listed has made; optional ones count only if they are there."
+    "Figures and tables that the paper shows and nothing listed has made."
     made = {name.rpartition(".")[0] for name in read_manifest(report)}
     commands = "figurefile|tablefile|includegraphics|input"
-    shown = re.findall(rf"\\({commands})(?:\[[^]]*\])?\{{((?:figures|tables)/[^}}.]+)", tex)
-    missing = {name for how, name in shown if name not in made}
-    optional = {name for how, name in shown if how.startswith("maybe") and not list(Path(report).glob(f"{name}.*"))}
-    return sorted(missing - optional)
+    shown = re.findall(rf"\\(?:{commands})(?:\[[^]]*\])?\{{((?:figures|tables)/[^}}.]+)", tex)
+    return sorted(set(shown) - made)
 
 # %% ../../nbs/report/manifest.ipynb #402a818b
 def report_problems(

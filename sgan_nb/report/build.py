@@ -25,7 +25,7 @@ from .figures_of_networks import (plot_class_errors, plot_confusions, plot_label
                                                 plot_sample_sheets, plot_sure_mistakes)
 from .figures_of_runs import plot_convergence, plot_errors, plot_label_counts, plot_learning
 from .manifest import read_manifest
-from .one_network import NETWORK_RUNS, read_one_network
+from .one_network import NETWORK_RUNS
 from .settings_tables import read_configs
 from .work import Work, save_figure
 from .wrong_modes import plot_modes, read_modes
@@ -125,7 +125,7 @@ REPORT_FIGURES:dict[str, FigureRow] = {
     "convergence": _of_runs(lambda work: {m: found for m in CORE if (found := work.histories(m))}, plot_convergence,
                             CORE, "*"),
     "comparison": _of_runs(lambda work: work.main, plot_errors),
-    "ingredients": FigureRow(lambda work: read_one_network(work.report),
+    "ingredients": FigureRow(lambda work: work.one_network,
                              lambda results: plot_errors(results, list(NETWORK_RUNS)),
                              lambda work, _: ["one_network/*/*/draw-*/results.json",
                                               *(f"evidence/mnist-100/{m}/draw-*/results.json"

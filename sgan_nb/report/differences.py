@@ -81,8 +81,8 @@ def difference_values(
     "The same for the text."
     values = {}
     for (data, n, method, other), d in found.items():
-        texts = difference_texts(d) | dict(n=d["n"])
-        values.setdefault(f"{data.replace(':', '-')}-{n}", {})[f"{method}-over-{other}"] = texts
+        case = values.setdefault(f"{data.replace(':', '-')}-{n}", {})
+        case[f"{method}-over-{other}"] = difference_texts(d) | dict(n=d["n"])
     return values
 
 # %% ../../nbs/report/differences.ipynb #90d7e6b3
@@ -141,9 +141,9 @@ def read_predictions(
 ) -> dict[str, list[np.ndarray]]: # Method -> predicted classes of the test images, one array per draw
     "Predictions that were kept with the runs; runs without them are left out."
     found = {}
-    for r in (r for r in results if not r["seed"]):
+    for r in results:
         file = Path(r["folder"]) / "test_predictions.npy"
-        if file.is_file(): found.setdefault(r["method"], []).append(np.load(file).astype(np.int64))
+        if file.is_file() and not r["seed"]: found.setdefault(r["method"], []).append(np.load(file).astype(np.int64))
     return found
 
 def mistake_counts(

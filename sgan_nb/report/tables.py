@@ -59,14 +59,15 @@ def learning_facts(
 
 # %% ../../nbs/report/tables.ipynb #f0036c76
 _RECORDS = ["results/*/*/draw-*/*.json", "evidence/*/*/draw-*/*.json"] # Of every table
+_SAID = ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
+         "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"] # Of test images
 _MORE_RECORDS = { # Table -> what else it is made from
     "one_network": ["one_network/*/*/draw-*/*.json"],
     "times": ["results/step_times.json"],
-    "ingredients": ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
-                    "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"],
+    "ingredients": _SAID,
     "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
-                "results/time_to_accuracy/*.json", "results/paths/*.json", "one_network/*/*/draw-*/*.json",
-                "wrong_modes/draw-*/*.json"]}
+                "results/time_to_accuracy/*.json", "results/paths/*.json", "wrong_modes/draw-*/*.json",
+                *_SAID]}
 
 def recorded_facts(
     work:Work, # Its report has the records

@@ -541,6 +541,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.recorded_steps': ( 'report/latex.html#recorded_steps',
                                                                                'sgan_nb/report/latex.py'),
+                                      'sgan_nb.report.latex.steps_of': ('report/latex.html#steps_of', 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.tabular': ('report/latex.html#tabular', 'sgan_nb/report/latex.py')},
             'sgan_nb.report.manifest': { 'sgan_nb.report.manifest._first_names': ( 'report/manifest.html#_first_names',
                                                                                    'sgan_nb/report/manifest.py'),

@@ -8,7 +8,7 @@ __all__ = ['OF_DISCRIMINATOR', 'OF_GENERATOR', 'CLAIMS', 'loss_text', 'overview_
 # %% ../../nbs/report/method_tables.ipynb #94a810a0
 from ..measuring.results_table import with_spread
 from ..methods.settings import TrainConfig
-from .latex import budget_cells, tabular
+from .latex import budget_cells, steps_of, tabular
 
 # %% ../../nbs/report/method_tables.ipynb #f59041f8
 _SOURCES = { # Method -> whose it is; ours otherwise
@@ -104,9 +104,9 @@ def times_table(
     ms:dict[str, float], # Method -> milliseconds of a step
 ) -> str: # LaTeX
     "Milliseconds of a step, steps and their product beside the test error, the quickest first."
-    cost = {r["method"]: (ms[r["method"]] * int(budget_cells(r, steps)["steps"].replace(",", "")) / 6e4, r)
-            for r in rows if r["method"] in ms}
-    return tabular([{"method": method, "ms a step": f"{ms[method]:.1f}", "steps": budget_cells(r, steps)["steps"],
-                     "minutes": f"{minutes:.1f}", "test error (%)": with_spread(100 - r["accuracy"], r["std"]),
-                     "n": r["draws"]}
-                    for method, (minutes, r) in sorted(cost.items(), key=lambda item: item[1][0])], "lrrrrr")
+    timed = {r["method"]: (steps_of(r, steps), r) for r in rows if r["method"] in ms}
+    quickest = sorted(timed, key=lambda method: ms[method] * timed[method][0])
+    return tabular([{"method": method, "ms a step": f"{ms[method]:.1f}", "steps": f"{n:,}",
+                     "minutes": f"{ms[method] * n / 6e4:.1f}",
+                     "test error (%)": with_spread(100 - r["accuracy"], r["std"]), "n": r["draws"]}
+                    for method, (n, r) in ((method, timed[method]) for method in quickest)], "lrrrrr")

@@ -3,7 +3,6 @@
 One thread, on a machine that does nothing else; a few minutes. Needs MNIST.
 """
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 REPORT = Path(__file__).resolve().parent
@@ -13,18 +12,17 @@ from sgan_nb.report.settings_tables import read_configs
 from sgan_nb.report.work import Work
 from sgan_nb.runs.devices import environment, use_device
 from sgan_nb.runs.run_folder import save_json
-from sgan_nb.runs.threads import as_a_run
+from sgan_nb.runs.threads import use_threads
 from sgan_nb.speed.step_cost import budget_milliseconds
 
 
 def main():
     work, ms = Work("none", REPORT.parent / "runs/results", REPORT), {}
-    for method, saved in read_configs(work.main + work.fresh).items():
-        config = replace(saved["config"], threads=1)
-        with as_a_run(config):
-            ms[method] = budget_milliseconds(config)
-            hardware = environment(use_device(config.device))["hardware"]
-        print(f"{method}: {ms[method]:.1f} ms a step", flush=True)
+    with use_threads(1):
+        for method, saved in read_configs(work.main + work.fresh).items():
+            ms[method] = budget_milliseconds(saved["config"])
+            print(f"{method}: {ms[method]:.1f} ms a step", flush=True)
+        hardware = environment(use_device("auto"))["hardware"]
     save_json(REPORT / "results/step_times.json", {"hardware": hardware, "ms": ms})
 
 

@@ -111,7 +111,7 @@ def test_paper_builds_with_fewer_fresh_draws(copy):
     write_tables(Work("none", copy / "runs", copy))
     build_paper(copy)
     numbers = (copy / "tables/numbers.tex").read_text()
-    assert r"\defval{fresh/sgan/n}{2}" in numbers and "sgan-graph-16/" not in numbers
+    assert r"\defval{fresh/mnist-100/sgan/n}{2}" in numbers and "sgan-graph-16/" not in numbers
 
 
 @pytest.mark.skipif(not LATEX, reason="LaTeX is not installed")

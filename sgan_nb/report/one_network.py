@@ -17,8 +17,8 @@ from ..measuring.paired_tests import mcnemar_p
 from ..measuring.results_table import with_spread
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from .differences import (TEST_HEADINGS, difference_texts, difference_values, find_differences,
-                                        points_text)
+from .differences import TEST_HEADINGS, difference_texts, find_differences, points_text
+from .fresh_results import error_values
 from .latex import tabular
 from .method_tables import OF_DISCRIMINATOR, OF_GENERATOR, loss_text
 
@@ -103,11 +103,12 @@ _BESIDE = ("consistency", "mutual-information", "rotation") # Terms that need no
 ONE_NETWORK_PAIRS = [ # (run, the same without)
     *(("augmented", f"labels-{without}") for without in ("no-views", "no-average", "no-noise", "bare")),
     *((name, "augmented") for name in ("sgan", "fooling", "low-density", *_BESIDE)),
-    *(("sgan", name) for name in ("fooling", "low-density", "consistency")),
+    *(("sgan", name) for name in ("fooling", "low-density", *_BESIDE)),
     *((f"feature-matching+{term}", "sgan") for term in ("fooling", "low-density", *_BESIDE)),
     *((f"feature-matching+{term}", term) for term in _BESIDE),
     ("sgan", "feature-matching-no-views"), ("consistency", "consistency-no-views"),
     ("feature-matching-no-views", "labels-no-views"), ("consistency-no-views", "labels-no-views")]
+_COMPARED = [("mnist", 100, *pair) for pair in ONE_NETWORK_PAIRS]
 
 def what_differs(
     name:str, # Of NETWORK_RUNS
@@ -151,7 +152,7 @@ def one_network_differences(
     results:list[dict], # From `read_one_network`
 ) -> dict[tuple, dict]: # As `find_differences` gives them
     "Paired differences of those pairs of ONE_NETWORK_PAIRS that share two draws or more."
-    return find_differences(results, [("mnist", 100, *pair) for pair in ONE_NETWORK_PAIRS])
+    return find_differences(results, _COMPARED)
 
 # %% ../../nbs/report/one_network.ipynb #onenet29
 def one_network_table(
@@ -175,9 +176,6 @@ def _shortened(rows:list[dict]) -> list[dict]:
 # %% ../../nbs/report/one_network.ipynb #onenet16
 def one_network_values(
     results:list[dict], # From `read_one_network`
-) -> dict[str, dict]: # Run -> n, error, result, worst; RUN-over-OTHER -> points, interval, p, holm, n
+) -> dict[str, dict]: # Run -> n, error, result, ...; RUN-over-OTHER -> points, interval, p, holm, n
     "Numbers for the text; what was not run has none."
-    values = {row["method"]: dict(n=row["runs"], error=row["error"], worst=row["worst"],
-                                  result=with_spread(row["error"], row["std"]))
-              for row in error_rows(results)}
-    return values | difference_values(one_network_differences(results)).get("mnist-100", {})
+    return error_values(results, _COMPARED).get("mnist-100", {})

@@ -9,9 +9,9 @@ __all__ = ['TABLES', 'write_analysis', 'speed_facts', 'learning_facts', 'recorde
 from collections.abc import Callable
 import numpy as np
 from ..measuring.results_table import summarize
-from .differences import (difference_values, differences_table, find_differences, fresh_table,
-                                        fresh_values, photograph_values, read_photographs)
+from .differences import difference_values, differences_table, find_differences
 from .evaluated_runs import facts_of_run
+from .fresh_results import fresh_table, fresh_values, other_cases_table
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
                                   recorded_steps)
 from .manifest import record_sources
@@ -85,14 +85,15 @@ def recorded_facts(
     found = find_differences(work.results)
     return facts | speed_facts(work) | {
         "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
-        "fresh": fresh_values(work.fresh), "photographs": photograph_values(read_photographs(work.report)),
+        "fresh": fresh_values(work.evidence),
         "one-network": one_network_values(work.one_network),
         "modes": mode_values(read_modes(work.report / "wrong_modes")), "hardest": _hardest(work)}
 
 def _hardest(work:Work) -> dict:
     "Draw on which sgan has the most errors of the runs on one network: what each run gets wrong in it."
     if not work.one_network: return {}
-    draw, kinds = hardest_draw(work.one_network, np.load(work.report / "one_network/test_targets.npy"))
+    other_seeds = [r for r in work.evidence if r["method"] == "sgan" and r["seed"]]
+    draw, kinds = hardest_draw(work.one_network + other_seeds, np.load(work.report / "one_network/test_targets.npy"))
     return kinds | {"draw": draw}
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
@@ -101,9 +102,10 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
                                             recorded_steps(work.main + work.fresh)),
     "methods": lambda work: methods_table(summarize(work.main), recorded_steps(work.main)),
     "cases": lambda work: _cases(work, _other_results(work)),
-    "claims": lambda work: claims_table(summarize(work.results) + summarize(work.fresh)),
+    "claims": lambda work: claims_table(summarize(work.results) + summarize(_first_seed(work.evidence))),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
     "fresh": lambda work: fresh_table(work.fresh),
+    "other_cases": lambda work: other_cases_table(work.evidence),
     "times": lambda work: _times(work),
     "one_network": lambda work: one_network_table(work.one_network),
     "ingredients": lambda work: ingredients_table(work.one_network, work.report),
@@ -113,6 +115,10 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
     "networks": lambda work: networks_table(_configs(work)),
     "published": lambda work: published_table(),
 }
+
+def _first_seed(results:list[dict]) -> list[dict]:
+    "Those whose networks have seed 0."
+    return [r for r in results if not r["seed"]]
 
 def _configs(work:Work) -> dict:
     "Recorded settings of every method of the main case; those of draws 0 to 2 where there are such."

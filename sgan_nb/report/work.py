@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
 from ..measuring.results_table import format_table, summarize
-from .differences import read_fresh
 from .evaluated_runs import EvaluatedRun, evaluate_run, find_runs
 from .experiments import choose_plan, collect_results, run_plan
+from .fresh_results import case_name, read_fresh
 from .manifest import source_hashes, record_sources
 from .one_network import read_one_network
 from ..runs.run_folder import read_history, read_record, read_results
@@ -33,7 +33,11 @@ class Work:
     def results(self) -> list[dict]: return read_all_results(self.report / "results") # All that were collected
 
     @cached_property
-    def fresh(self) -> list[dict]: return read_fresh(self.report) # Of draws that had no part in any choice
+    def evidence(self) -> list[dict]: return read_fresh(self.report) # Of draws that had no part in any choice
+
+    @cached_property
+    def fresh(self) -> list[dict]: # Those of MNIST with 100 labels and network seed 0
+        return [r for r in self.evidence if case_name(r["data"], r["n_labels"]) == "mnist-100" and not r["seed"]]
 
     @cached_property
     def one_network(self) -> list[dict]: return read_one_network(self.report) # That differ in one ingredient each

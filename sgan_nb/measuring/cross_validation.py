@@ -19,20 +19,28 @@ def deal_out(
     targets:Tensor, # Classes of the labeled images, int64, shape (n,)
     folds:int, # Number of parts, at least 2
     seed:int, # Of the order within each class
+    same:list|None=None, # What equal images have in common, such as a hash of their contents; None: no two are equal
 ) -> Tensor: # Number of the part of each image, in [0, folds), shape (n,)
-    "Deal the images of each class out, one after the other; `ValueError` for a class of one image."
+    "Deal the images of each class out, one after the other, copies together; `ValueError` for a class of one image."
     if folds < 2: raise ValueError(f"cross-validation needs at least 2 folds, got {folds}")
     generator, parts, first = Generator().manual_seed(seed), torch.empty_like(targets), 0
     for c in targets.unique().tolist():
         index = (targets == c).nonzero().flatten()
-        if len(index) < 2:
-            raise ValueError(f"class {c} has one labeled image: cross-validation needs two of each class")
-        index = index[torch.randperm(len(index), generator=generator)]
-        parts[index] = (first + torch.arange(len(index))) % folds
-        first += len(index) # the next class goes on where this one ended: parts of equal size
+        part_of = {} # each image's, copies have one
+        for i in index[torch.randperm(len(index), generator=generator)].tolist():
+            parts[i] = part_of.setdefault(same[i] if same else i, (first + len(part_of)) % folds)
+        if len(part_of) < 2:
+            raise ValueError(f"class {c} has one labeled image: cross-validation needs two different ones of each")
+        first += len(part_of) # the next class goes on where this one ended: parts of equal size
     return parts
 
 # %% ../../nbs/measuring/cross_validation.ipynb #123fe7ac
+def _kinds(data:ImageData) -> Tensor:
+    "A number for each training image, shape (N,); copies in a set of one's own have the same."
+    if not data.origin: return torch.arange(len(data.train_images))
+    numbers = {h: i for i, h in enumerate(dict.fromkeys(data.origin.hashes.values()))}
+    return torch.tensor([numbers[data.origin.hashes[file]] for file in data.origin.train])
+
 def cross_validate(
     config:TrainConfig, # As of the run
     data:ImageData, # As of the run
@@ -41,12 +49,13 @@ def cross_validate(
     progress:bool=True, # Show progress bars
 ) -> dict: # folds, accuracy (percent), low and high (95% interval), errors, n, classes (right and n of each by name)
     "Accuracy over the labeled images, each classified by a network that was trained without it."
-    targets = data.train_targets[split.labeled]
-    parts, right = deal_out(targets, folds, config.seed), torch.zeros(len(targets), dtype=torch.bool)
+    targets, kind = data.train_targets[split.labeled], _kinds(data)
+    parts = deal_out(targets, folds, config.seed, kind[split.labeled].tolist())
+    right = torch.zeros(len(targets), dtype=torch.bool)
     for part in range(folds):
         tested = split.labeled[parts == part]
         if not len(tested): continue
-        unlabeled = split.unlabeled[~torch.isin(split.unlabeled, tested)]
+        unlabeled = split.unlabeled[~torch.isin(kind[split.unlabeled], kind[tested])]
         rest = Split(split.labeled[parts != part], unlabeled, split.validation)
         state = train(config, data, split=rest, progress=progress)
         logits = predict(state.average.module, data.train_images[tested]).logits

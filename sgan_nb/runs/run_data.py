@@ -63,16 +63,19 @@ def with_classes_of(
     return replace(data, train_targets=numbers[data.train_targets], test_targets=numbers[data.test_targets],
                    classes=tuple(classes))
 
-def _named(data:ImageData, names:list[str]) -> ImageData:
-    "A set whose test images are those of the given names, in that order; `ValueError` naming what is gone."
+def _named(data:ImageData, record:dict) -> ImageData:
+    "A set whose test images are those that a run's files.json names; `ValueError` naming what is gone or has changed."
     where = {name: i for i, name in enumerate(data.origin.train + data.origin.test)}
-    gone = [name for name in names if name not in where]
-    if gone:
-        raise ValueError(f"{len(gone)} of the run's {len(names)} test pictures are no longer there, such as {gone[0]}: "
-                         f"{data.name} has changed; put them back, or name other data (--data)")
+    names, hashes, targets = record["test"], record["hashes"], torch.cat([data.train_targets, data.test_targets])
+    def refuse(wrong:list[str], what:str) -> None:
+        if wrong: raise ValueError(f"{len(wrong)} of the run's {len(names)} test pictures {what}, such as {wrong[0]}: "
+                                   f"{data.name} has changed; put them back, or name other data (--data)")
+    refuse([name for name in names if name not in where], "are no longer there")
+    refuse([name for name in names if data.origin.hashes[name] != hashes[name]], "are others now")
+    refuse([name for name in names if targets[where[name]] < 0], "have lost their label")
     index = torch.tensor([where[name] for name in names], dtype=torch.int64)
     return replace(data, test_images=torch.cat([data.train_images, data.test_images])[index],
-                   test_targets=torch.cat([data.train_targets, data.test_targets])[index])
+                   test_targets=targets[index])
 
 def test_data(
     folder:Path, # Run folder
@@ -82,13 +85,13 @@ def test_data(
     name:str|None=None, # Other data; None: those of the run
 ) -> tuple[ImageData, list[str]]: # Set whose test part is to be used, and remarks on it
     "What a run is tested on; `ValueError` if there is nothing, or if it does not fit."
-    is_its_own = name is None or name == config.data
-    chosen = config if is_its_own else replace(config, data=name, test_share=0.0, image_size=0)
+    is_its_own, file, remarks = name is None or name == config.data, Path(folder) / "files.json", []
+    record = read_record(file, "the run has lost the names of its files") if file.is_file() else None
+    chosen = config if is_its_own else replace(config, data=name, image_size=0)
+    if record or not is_its_own: chosen = replace(chosen, test_share=0.0) # the record says which were held out
     data = with_classes_of(data_of(chosen, image_shape=image_shape), classes, image_shape)
-    remarks = []
-    if data.origin and (Path(folder) / "files.json").is_file():
-        record = read_record(Path(folder) / "files.json", "the run has lost the names of its files")
-        if is_its_own: data = _named(data, record["test"])
+    if data.origin and record:
+        if is_its_own: data = _named(data, record)
         else: data, remarks = _all_labeled(data, record)
     if not len(data.test_images):
         raise ValueError(f"{data.name} has no test pictures: put some of each class into test/, label a random sample "

@@ -25,21 +25,29 @@ def _with_channels(images:np.ndarray, name:str) -> np.ndarray:
     if images.ndim == 2: # rows of pixels
         side, color_side = isqrt(images.shape[1]), isqrt(images.shape[1] // 3)
         if side * side == images.shape[1]: return images.reshape(-1, side, side, 1)
-        if 3 * color_side * color_side == images.shape[1]: return images.reshape(-1, color_side, color_side, 3)
-        raise ValueError(f"{name}: rows of {images.shape[1]} pixels are no square pictures, grey or with three "
-                         "channels")
+        if 3 * color_side * color_side == images.shape[1]:
+            side = color_side
+            raise ValueError(f"{name}: rows of {images.shape[1]} values may be colors by pixel or by channel: save "
+                             f"them in an npz as (N, {side}, {side}, 3) or (N, 3, {side}, {side})")
+        raise ValueError(f"{name}: rows of {images.shape[1]} pixels are no square grey pictures")
     if images.ndim == 3: return images[..., None]
     if images.ndim == 4 and images.shape[3] in (1, 3): return images
     if images.ndim == 4 and images.shape[1] in (1, 3): return images.transpose(0, 2, 3, 1)
     raise ValueError(f"{name}: expected images (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3, or rows of "
                      f"pixels, got {images.shape}")
 
-def _as_bytes(images:np.ndarray, name:str) -> np.ndarray:
-    "Pixels as uint8 in 0 to 255; `ValueError` for a scale that cannot be told."
+def _scale(images:np.ndarray, name:str) -> int|None:
+    "What white is, 1, 255 or 65,535: the first that no pixel exceeds; None if all is black; `ValueError` for others."
     if images.dtype.kind not in "buif": raise ValueError(f"{name}: expected numbers as pixels, got {images.dtype}")
-    low, high = (images.min(), images.max()) if images.size else (0, 0)
+    if not images.any(): return None
+    low, high = images.min(), images.max()
     scale = next((s for s in (1, 255, 65_535) if 0 <= low and high <= s), None) # NaN fits none
     if scale is None: raise ValueError(f"{name}: pixels run from {low} to {high}: expected 0 to 1, to 255 or to 65,535")
+    return scale
+
+def _as_bytes(images:np.ndarray, name:str) -> np.ndarray:
+    "Pixels as uint8 in 0 to 255; `ValueError` for a scale that cannot be told."
+    scale = _scale(images, name) or 255
     return images if scale == 255 and images.dtype == np.uint8 else (images * (255 / scale)).round().astype(np.uint8)
 
 def _square(images:np.ndarray, options:ReadOptions) -> torch.Tensor:
@@ -60,8 +68,13 @@ def _labels(values:np.ndarray, name:str) -> list[str|None]:
     "Class names; None for what is empty, not a number or -1. `ValueError` for more than one label an image."
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values # MedMNIST's (N, 1)
     if values.ndim != 1: raise ValueError(f"{name}: expected one label an image, got {values.shape}")
-    texts = [f"{v:g}" if isinstance(v, float) else str(v).strip() for v in values.tolist()]
-    return [None if text in NO_LABEL or text == "<NA>" else text for text in texts]
+    texts = [_label_text(value) for value in values.tolist()]
+    return [None if text in NO_LABEL else text for text in texts]
+
+def _label_text(value:Any) -> str:
+    "A label as text: 3.0 is 3, however large, and bytes are UTF-8."
+    if isinstance(value, bytes): return value.decode("utf-8", "replace").strip()
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 def _class_names(labels:list[str|None], name:str) -> tuple[str, ...]:
     "The classes, numbers in their order; `ValueError` for fewer than two."
@@ -91,6 +104,7 @@ _NAMES = {"train": (("x_train", "y_train"), ("train_images", "train_labels"), ("
           "validation": (("x_val", "y_val"), ("val_images", "val_labels"), ("X_val", "y_val")),
           "test": (("x_test", "y_test"), ("test_images", "test_labels"), ("X_test", "y_test"))
           } # Names of images and labels of each part, as Keras, MedMNIST and scikit-learn have them
+_UNLABELED = {"x_unlabeled", "X_unlabeled", "unlabeled_images", "unlabeled"} # Names of images without labels
 
 def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarray, list]]:
     "Images and labels of each part that an archive has; `ValueError` for none to train with, or labels for others."
@@ -100,12 +114,22 @@ def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarra
         if pair is None and part == "train":
             raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and "
                              f"{names[0][1]}, or {names[1][0]} and {names[1][1]}")
+        lonely = next((images for images, _ in names if images in arrays), None) if pair is None else None
+        if lonely: raise ValueError(f"{file} holds {lonely} without its labels: leave it out, or add {names[0][1]}")
         if pair is None: continue
         images, labels = arrays[pair[0]], _labels(arrays[pair[1]], f"{file}, {pair[1]}")
         if len(labels) != len(images):
             raise ValueError(f"{file}: {pair[0]} has {len(images)} images, {pair[1]} {len(labels)} labels")
         found[part] = images, labels
+    for name in _UNLABELED & arrays.keys(): found[name] = arrays[name], len(arrays[name]) * [None]
     return found
+
+def _check_scales(found:dict[str, tuple[np.ndarray, list]], file:Path) -> None:
+    "Raise `ValueError` where parts have different scales."
+    scales = {part: scale for part, (images, _) in found.items() if (scale := _scale(images, f"{file}, {part}"))}
+    if len(set(scales.values())) > 1:
+        said = ", ".join(f"{part} to {scale:,}" for part, scale in scales.items())
+        raise ValueError(f"{file}: pixels of {said}: give all parts the same scale")
 
 def read_npz(
     file:Path, # Archive of arrays
@@ -120,9 +144,10 @@ def read_npz(
     found = _parts(arrays, file)
     images = [images for images, _ in found.values()]
     labels = [label for _, labels in found.values() for label in labels]
-    parts = [part for part, (_, labels) in found.items() for _ in labels]
+    parts = ["train" if part in _UNLABELED else part for part, (_, labels) in found.items() for _ in labels]
     if len({array.shape[1:] for array in images}) > 1:
         raise ValueError(f"{file}: images of different shapes, {', '.join(str(array.shape[1:]) for array in images)}")
+    _check_scales(found, file)
     return _assembled("npz", file, np.concatenate(images), labels, parts, options)
 
 # %% ../../nbs/sources/arrays.ipynb #6ef8dff7

@@ -59,11 +59,12 @@ def decode_pictures(
 _KEPT_BYTES = 4_000_000_000 # All kept pixels together; those not used for longest go first
 
 def _key(root:Path, files:tuple[str, ...], side:int, n_channels:int) -> str:
-    "What the pixels depend on, hashed: the folder, and each file's name, size and time of change."
-    parts = [f"{Path(root).resolve()} {side} {n_channels} version 1"]
+    "What the pixels depend on, hashed: the folder, and each file's name, size, place on the disk and times of change."
+    parts = [f"{Path(root).resolve()} {side} {n_channels} version 2"]
     for name in files:
-        stat = os.stat(f"{root}/{name}") # a path of pathlib would take longer than the call
-        parts.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
+        try: stat = os.stat(f"{root}/{name}") # a path of pathlib would take longer than the call
+        except OSError: parts.append(f"{name} unreadable") # a link to nothing
+        else: parts.append(f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}")
     return blake2b("\n".join(parts).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 def _read_kept(file:Path) -> DecodedPictures|None:

@@ -10,8 +10,9 @@ import json
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from .label_files import SPLITS, LabelRow, find_label_files, merge_label_rows, read_label_file
+from .label_matching import match_rows
 from .picture_files import PICTURE_SUFFIXES
 
 # %% ../../nbs/sources/folder_layout.ipynb #ee1c6840
@@ -91,32 +92,16 @@ def _folder_labels(files:list[str], below:str="") -> dict[str, str|None]:
     return labels
 
 # %% ../../nbs/sources/folder_layout.ipynb #d0ce5646
-def _match_rows(rows:list[LabelRow], files:list[str], table:Path) -> tuple[dict[str, LabelRow], int]:
-    "The row of each file that has one, and the number of rows without a file; `ValueError` if no row has one."
-    by_name, exact = defaultdict(list), set(files)
-    for name in files:
-        path = PurePosixPath(name)
-        for key in {name.rpartition(".")[0], path.name, path.stem}: by_name[key].append(name)
-    found, lost = {}, 0
-    for row in rows:
-        candidates = [row.file_name] if row.file_name in exact else by_name.get(row.file_name, [])
-        candidates = candidates or by_name.get(PurePosixPath(row.file_name).name, [])
-        if len(candidates) > 1:
-            raise ValueError(f"{table}: {row.file_name} may be {candidates[0]} or {candidates[1]}: name the folder too")
-        if candidates: found[candidates[0]] = row
-        else: lost += 1
-    if rows and not found:
-        raise ValueError(f"{table} names {len(rows)} pictures, such as {rows[0].file_name}, and none of them is in "
-                         f"{table.parent}: file names are relative to that folder")
-    return found, lost
-
 def _table_labels(folder:Path, files:list[str], below:str) -> tuple[dict[str, LabelRow], int]|None:
     "Rows by file for the pictures under `below`, and rows without a file; None where no label file is."
     tables = find_label_files(folder)
     if not tables: return None
     rows = merge_label_rows([read_label_file(table) for table in tables])
-    found, lost = _match_rows(rows, [name.removeprefix(below) for name in files], tables[0])
-    return {below + name: row for name, row in found.items()}, lost
+    found, lost = match_rows(rows, [name.removeprefix(below) for name in files], tables[0])
+    if rows and not found:
+        raise ValueError(f"{tables[0]} names {len(rows)} pictures, such as {rows[0].file_name}, and none of them is in "
+                         f"{folder}: file names are relative to that folder")
+    return {below + name: row for name, row in found.items()}, len(lost)
 
 # %% ../../nbs/sources/folder_layout.ipynb #a66b27ef
 def _by_table(files:list[str], rows:dict[str, LabelRow], part:str, skipped:Counter) -> list[tuple]:
@@ -125,6 +110,7 @@ def _by_table(files:list[str], rows:dict[str, LabelRow], part:str, skipped:Count
     for name in files:
         row = rows.get(name, LabelRow(name))
         label = None if row.mark in ("unsure", "disputed") else row.label
+        if row.mark == "disputed": skipped["disputed labels"] += 1
         if row.mark == "bad": skipped["marked as bad"] += 1
         else: entries.append((name, label, part or row.split or "train"))
     return entries

@@ -73,7 +73,7 @@ def usual_side(
     for name in files[::max(1, len(files) // 100)]:
         try:
             with Image.open(Path(root) / name) as picture: shorter.append(min(picture.size))
-        except OSError: pass # unreadable: told when all are decoded
+        except (OSError, Image.DecompressionBombError): pass # unreadable: told when all are decoded
     middle = np.median(shorter) if shorter else SIDES[-1]
     return max((side for side in SIDES if side <= middle), default=SIDES[0])
 
@@ -99,11 +99,8 @@ def _usable(layout:Layout, decoded:DecodedPictures, options:ReadOptions) -> tupl
     "Indices of the files that take part, and what was left out by reason."
     keep = _check_readable(layout, decoded, options.skip_broken)
     skipped = layout.skipped + Counter(unreadable=int((~keep).sum()))
-    judging = {h for h, part, good in zip(decoded.hashes, layout.parts, keep) if good and part != "train"}
-    copies = np.array([part == "train" and h in judging for h, part in zip(decoded.hashes, layout.parts)])
-    skipped["copies of test or validation pictures"] = int((copies & keep).sum())
     _warn_of_two_labels(layout, decoded, keep)
-    return (keep & ~copies).nonzero()[0], +skipped
+    return keep.nonzero()[0], +skipped
 
 def _warn_of_two_labels(layout:Layout, decoded:DecodedPictures, keep:np.ndarray) -> None:
     "Warn of the same picture with two labels."
@@ -140,6 +137,16 @@ def _with_share_held_out(name:str, targets:Tensor, parts:list[str], classes:tupl
     chosen = set(free[held_out(name, targets[free], classes, share, Generator().manual_seed(0))].tolist())
     return ["test" if i in chosen else part for i, part in enumerate(parts)]
 
+def _without_copies(images:Tensor, targets:Tensor, parts:list[str], origin:tuple) -> tuple:
+    "The same without training copies of images to be judged by: they would be known before they are asked."
+    files, hashes, skipped = origin
+    judging = {hashes[file] for file, part in zip(files, parts) if part != "train"}
+    kept = [i for i, (file, part) in enumerate(zip(files, parts)) if part != "train" or hashes[file] not in judging]
+    if len(kept) == len(files): return images, targets, parts, origin
+    skipped = skipped + Counter({"copies of test or validation pictures": len(files) - len(kept)})
+    files = tuple(files[i] for i in kept)
+    return images[kept], targets[kept], [parts[i] for i in kept], (files, {f: hashes[f] for f in files}, skipped)
+
 def _check_trained(name:str, targets:Tensor, classes:tuple[str, ...]) -> None:
     "Raise `ValueError` for a class without a training image."
     counts = torch.bincount(targets[targets >= 0], minlength=len(classes)).tolist()
@@ -157,15 +164,15 @@ def assemble(
     origin:tuple, # Files or row numbers, their hashes, and what was left out
 ) -> tuple: # The arguments of `ImageData`
     "A set from its images; `ValueError` for a class without a training image, or too small to hold one out."
-    files, hashes, skipped = origin
     parts = _with_share_held_out(name, targets, parts, classes, test_share)
+    images, targets, parts, (files, hashes, skipped) = _without_copies(images, targets, parts, origin)
     is_test, is_validation = (torch.tensor([p == part for p in parts]) for part in ("test", "validation"))
     _check_trained(name, targets[~is_test & ~is_validation], classes)
-    train = (~is_test).nonzero().flatten()
+    train, test = (~is_test).nonzero().flatten(), is_test.nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
-    tensors = [images[train] if len(train) < len(images) else images, targets[train], images[is_test], targets[is_test]]
-    found = found_line(classes, targets[train], validation, len(tensors[3]), skipped)
-    names = [tuple(files[i] for i in index.tolist()) for index in (train, is_test.nonzero().flatten())]
+    tensors = [images[train] if len(test) else images, targets[train], images[test], targets[test]]
+    found = found_line(classes, targets[train], validation, len(test), skipped)
+    names = [tuple(files[i] for i in index.tolist()) for index in (train, test)]
     contents = zip(map(hashes.get, files), targets.tolist(), parts)
     named = content_name(kind, name, map(str, [*classes, tuple(images.shape), *contents]))
     return named, *tensors, classes, validation, Origin(*names, hashes, found)

@@ -19,11 +19,10 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", "
 
 # %% ../../nbs/sources/picture_files.ipynb #e87ec5fc
 def _scaled_to_bytes(picture:Image.Image) -> Image.Image:
-    "A picture of integers up to 65,535 or of floating-point numbers, in mode L; `OSError` for other values."
-    x = np.asarray(picture).astype(float)
-    scales = (1, 255, 65_535) if picture.mode == "F" else (65_535,)
-    scale = next((s for s in scales if x.min(initial=0) >= 0 and x.max(initial=0) <= s), None)
-    if scale is None: raise OSError(f"pixels from {x.min():g} to {x.max():g}, expected 0 to 65,535")
+    "A picture of integers to 65,535 or of floating-point numbers to 1, in mode L; `OSError` for other values."
+    x, scale = np.asarray(picture).astype(float), 1 if picture.mode == "F" else 65_535
+    if x.min(initial=0) < 0 or x.max(initial=0) > scale:
+        raise OSError(f"pixels from {x.min():g} to {x.max():g}, expected 0 to {scale:,}")
     return Image.fromarray((x * (255 / scale)).round().astype(np.uint8))
 
 def _over_ground(picture:Image.Image) -> Image.Image:
@@ -46,6 +45,12 @@ def _grey_or_rgb(picture:Image.Image) -> Image.Image:
     return picture.convert("L" if is_grey else "RGB")
 
 # %% ../../nbs/sources/picture_files.ipynb #68d090b4
+_PHOTOMETRIC = 262 # TIFF tag: what 0 stands for; Pillow heeds it for 8 bits, not for 16
+
+def _tags(picture:Image.Image) -> dict:
+    "Tags of a TIFF; none of other pictures."
+    return getattr(picture, "tag_v2", {})
+
 def open_picture(
     source:Path|BinaryIO, # File, or its contents
     name:str, # What to call it in errors
@@ -59,7 +64,9 @@ def open_picture(
                 raise Image.DecompressionBombError(f"{picture.width}x{picture.height} pixels")
             if enough: picture.draft("L" if picture.mode == "L" else "RGB", enough) # 12 megapixels: 0.04 s, not 0.25 s
             picture.load()
-            return _grey_or_rgb(ImageOps.exif_transpose(picture))
+            is_negative = picture.mode.startswith("I") and _tags(picture).get(_PHOTOMETRIC) == 0 # 0 is white
+            read = _grey_or_rgb(ImageOps.exif_transpose(picture))
+            return ImageOps.invert(read) if is_negative else read
     except Image.DecompressionBombError as e:
         raise ValueError(f"{name} is too large ({e}): at most {max_pixels:,} pixels are read") from None
     except FileNotFoundError: raise FileNotFoundError(f"no such file: {name}") from None

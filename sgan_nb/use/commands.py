@@ -99,8 +99,8 @@ def shrink_command(
     options = parser.parse_args(arguments)
     from sgan_nb.use.half_precision import shrink_run
     r = shrink_run(options.run, options.out)
-    print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), "
-          f"before {r['accuracy_before']:.2f}%")
+    if "accuracy_before" in r: print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), "
+                                     f"before {r['accuracy_before']:.2f}%")
     print("\n".join(f"  {file} {file.stat().st_size:,} bytes" for file in sorted(options.out.iterdir())))
 
 # %% ../../nbs/use/commands.ipynb #83de2ec5

@@ -7,6 +7,7 @@ __all__ = ['shrink_run']
 
 # %% ../../nbs/use/half_precision.ipynb #e87b26c2
 import json
+import shutil
 from pathlib import Path
 from ..baseline import evaluate
 from ..data import ImageData
@@ -30,6 +31,7 @@ def shrink_run(
     out.mkdir(parents=True, exist_ok=True)
     _save_halves(model, out)
     save_json(out / "config.json", json.loads((folder / "config.json").read_text()))
+    if (folder / "files.json").is_file(): shutil.copy(folder / "files.json", out) # which pictures were trained on
     small = load_run(out).discriminator
     has_tests = len(data.test_images) > 0
     measured = evaluate(small, data.test_images, data.test_targets, data.n_classes) if has_tests else {}

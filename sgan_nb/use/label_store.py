@@ -16,7 +16,9 @@ from threading import RLock
 from filelock import FileLock
 from ..basics.atomic_files import write_atomically
 from ..sources.folder_layout import LOCK
-from ..sources.label_files import NO_LABEL, LabelRow, merge_label_rows, read_label_file, write_label_file
+from ..sources.label_files import (NO_LABEL, LabelRow, check_annotator, merge_label_rows, read_label_file,
+                                         write_label_file)
+from ..sources.label_matching import match_rows
 
 # %% ../../nbs/use/label_store.ipynb #760da0ad
 def class_name(
@@ -41,6 +43,7 @@ class LabelStore:
     ):
         if not re.fullmatch(r"[\w-]{0,40}", annotator):
             raise ValueError(f"annotator must be a name of letters, digits, - and _, got {annotator!r}")
+        check_annotator(annotator, f"--annotator {annotator}")
         self.root, self.files, self.annotator = Path(root), list(files), annotator
         self.file = self.root / (f"labels.{annotator}.csv" if annotator else "labels.csv")
         self.rows, self.others, self.log = {}, {}, [] # by file name; by file; names in the order of their changes
@@ -52,7 +55,7 @@ class LabelStore:
     def refresh(self) -> None:
         "Take in what other processes have written since; `ValueError` for a file that cannot be understood."
         with self._guard:
-            rows = self._read_if_new(self.file, read_label_file)
+            rows = self._read_if_new(self.file, self._rows_of_files)
             if rows is not None:
                 rows = {row.file_name: row for row in rows}
                 self.log += [name for name in {**self.rows, **rows} if rows.get(name) != self.rows.get(name)]
@@ -60,8 +63,15 @@ class LabelStore:
             listed = self._read_if_new(self.root / "classes.txt", lambda file: file.read_text("utf-8-sig").splitlines())
             self._add([row.label for row in self.rows.values()], self.classes if listed is None else listed)
             for file in (self.root / "labels.csv", *self.root.glob("labels.*.csv")):
-                rows = None if file == self.file else self._read_if_new(file, read_label_file)
+                rows = None if file == self.file else self._read_if_new(file, self._rows_of_files)
                 if rows is not None: self.others = {**self.others, file: rows}
+
+    def _rows_of_files(self, file:Path) -> list[LabelRow]:
+        "Rows of a label file under the names of the pictures that they mean; those of no picture as they are."
+        rows = read_label_file(file)
+        if {row.file_name for row in rows} <= set(self.files): return rows
+        found, lost = match_rows(rows, self.files, file)
+        return [replace(row, file_name=name) for name, row in found.items()] + lost
 
     def _read_if_new(self, file:Path, read:Callable) -> list|None:
         "What a file holds if it was written since this was last asked; None if not, or if there is none."
@@ -102,12 +112,18 @@ class LabelStore:
         text:str, # Its name
     ) -> str: # Its name, or that of the class which differs in capital letters only
         "Add a class; it is remembered before it has a picture."
-        name = class_name(text)
         with self._guard, self._lock:
             self.refresh()
+            name = self.class_of(text)
             same = next((known for known in self.classes if known.casefold() == name.casefold()), None)
             if same is None: self._write_classes([*self.classes, name])
         return same or name
+
+    def class_of(self,
+        text:str, # What somebody typed, or a class that the labels came with, whatever its name
+    ) -> str: # Its name
+        "The class that a text means; `ValueError` for a new one that cannot be a class."
+        return text if text in self.classes else class_name(text)
 
     def _write_classes(self, names:list[str]) -> None:
         "Remember classes and their order."
@@ -119,9 +135,13 @@ class LabelStore:
         old:str, # A class
         text:str, # Its new name; that of another class merges the two
     ) -> dict[str, LabelRow|None]: # Rows as they were before
-        "Rename a class in all rows."
-        new = class_name(text)
+        "Rename a class in all rows; `ValueError` where another annotator uses it: labels would be disputed then."
+        new = self.class_of(text)
         with self._guard, self._lock:
+            self.refresh()
+            using = [file.name for file, rows in self.others.items() if old in {row.label for row in rows}]
+            if using: raise ValueError(f"{', '.join(using)} has pictures of {old}, too: close the other page and "
+                                       "rename the class in that file first")
             before = self.change(lambda rows: {name: LabelRow(**vars(row) | {"label": new})
                                                for name, row in rows.items() if row.label == old})
             self._write_classes(list(dict.fromkeys(new if name == old else name for name in self.classes)))

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..sources.label_files import LabelRow
 from .label_answers import AnswersBody, AskBody, Labeling, UndoBody, described, give_answers, next_pictures
 from .label_answers import shown, suggested_grid, take_back, to_review
-from .label_store import class_name, draw_check
+from .label_store import draw_check
 from .request_limits import HEADERS, Guard, add_errors, page_policy
 
 # %% ../../nbs/use/labelling.ipynb #2abd4e4a
@@ -108,8 +108,8 @@ def save_answers(
 ) -> dict: # before, after: rows by file; state
     "Save answers."
     _known(labeling, [answer.name for answer in body.answers])
-    rows = [LabelRow(a.name, class_name(a.label) if a.label is not None else None, "", a.how, a.mark, "", a.seconds,
-                     a.time) for a in body.answers]
+    rows = [LabelRow(a.name, None if a.label is None else labeling.store.class_of(a.label), "", a.how, a.mark, "",
+                     a.seconds, a.time) for a in body.answers]
     before, after = _saved(give_answers, labeling, rows)
     return {"before": _plain(before), "after": _plain(after), "state": described(labeling, body.version)}
 
@@ -143,7 +143,7 @@ def ask(
     elif what == "review": said = {"items": to_review(labeling, body.kind)}
     elif what == "check": _saved(draw_check, store, body.count)
     else:
-        new = class_name(body.new if what == "rename" else body.name)
+        new = store.class_of(body.new if what == "rename" else body.name)
         said = {"name": _saved(store.add_class, new)} if what == "classes" else {}
         if what == "rename":
             before = _saved(store.rename_class, body.name, new)

@@ -7,6 +7,7 @@ __all__ = ['COMMAND_KEYS', 'class_keys', 'starting_labels', 'open_store', 'label
 
 # %% ../../nbs/use/labelling_command.ipynb #c7782f26
 import os
+import shutil
 import socket
 import sys
 import time
@@ -68,11 +69,22 @@ def open_store(
     is_new = not any(file.name.startswith("labels.") for file in find_label_files(root))
     rows = starting_labels(root, classes) if is_new else []
     try:
+        kept = _keep_original(Path(root) / "labels.csv")
         store = LabelStore(root, files, annotator, classes)
         store.change(lambda _: {row.file_name: row for row in rows})
     except PermissionError:
         raise OSError(f"cannot write to {root}: labels are kept beside the pictures, so copy them elsewhere") from None
-    return store, _found(store, rows, +skipped)
+    return store, _found(store, rows, +skipped) + kept
+
+def _keep_original(file:Path) -> list[str]:
+    "Copy a table with columns that the page does not keep, once; a line that says so."
+    from sgan_nb.sources.label_files import FILE_COLUMNS, LABEL_COLUMNS, LabelRow, columns_of
+    copy = file.with_name(f"{file.name}.original")
+    if not file.is_file() or copy.exists(): return []
+    others = [name for name in columns_of(file) if name not in {*FILE_COLUMNS, *LABEL_COLUMNS, *vars(LabelRow(""))}]
+    if not others: return []
+    shutil.copy2(file, copy)
+    return [f"{file} has columns that the page does not keep ({', '.join(others)}): a copy is in {copy}"]
 
 def _found(store:Any, rows:list[Any], skipped:Counter) -> list[str]:
     "Lines that say what was found: pictures, labels taken over, labels there are."

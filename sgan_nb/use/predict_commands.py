@@ -40,7 +40,7 @@ def predict_command(
     model, (files, names) = load_run(options.run), find_pictures(options.pictures)
     results = read_results(folder_of(options.run))
     rows = predict_files(model, files, names, options.threshold, results.get("fake_threshold"),
-                         known_labels(model, options.pictures))
+                         known_labels(folder_of(options.run), options.pictures))
     if options.csv:
         write_predictions(options.csv, rows, model.classes, options.bom)
         counts = Counter(row.get("status", "unreadable") for row in rows)

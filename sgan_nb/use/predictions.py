@@ -11,13 +11,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
 from shutil import copy2, rmtree
+from tempfile import mkdtemp
 import torch
 from torch import Tensor
 from tqdm import tqdm
 from ..basics.atomic_files import write_atomically
+from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
 from ..sources.decoded_pictures import available_cores
 from ..sources.folder_layout import read_layout, scan_pictures
@@ -38,13 +41,19 @@ def find_pictures(
     return files, names
 
 def known_labels(
-    model:TrainedModel, # Of a run on own pictures or on other data
+    run:Path, # Run folder, with the hashes of the pictures that it was trained on in files.json
     paths:list[Path], # What is asked about
 ) -> dict[str, str]: # Label by name; empty unless the one path is the folder that the run was trained on
-    "Labels that somebody gave to the pictures."
-    kind, _, root = model.config.data.partition(":")
-    if kind != "folder" or len(paths) != 1 or Path(root).expanduser().resolve() != Path(paths[0]).resolve(): return {}
-    layout = read_layout(paths[0])
+    "Labels that somebody gave to the pictures of a run. A folder is the run's if most of its pictures are."
+    record = Path(run) / "files.json"
+    if not record.is_file() or len(paths) != 1 or not paths[0].is_dir(): return {}
+    try: layout = read_layout(paths[0])
+    except (OSError, ValueError): return {} # no labels, or no longer those of a data set
+    hashes = read_record(record, "the run has lost the names of its files")["hashes"]
+    shared = [name for name in layout.files if name in hashes]
+    shared = shared[::max(1, len(shared) // 100)] # about a hundred are compared, by their contents
+    same = sum(blake2b((paths[0] / name).read_bytes(), digest_size=8).hexdigest() == hashes[name] for name in shared)
+    if 2 * same <= len(shared): return {}
     return {name: label for name, label in zip(layout.files, layout.labels) if label is not None}
 
 # %% ../../nbs/use/predictions.ipynb #13535a86
@@ -85,12 +94,14 @@ def _answer(model:TrainedModel, batch:list[tuple], threshold:float, limit:float|
     for (row, _), said in zip(batch, classify(model, torch.stack([image for _, image in batch]))):
         ordered = sorted(said["probabilities"].items(), key=lambda item: -item[1])
         unlike = None if limit is None or said["p_fake"] is None else said["p_fake"] > limit
-        label = known.get(row["file_name"])
+        given = known.get(row["file_name"])
+        label = given or said["class"]
+        second, second_probability = next((name, p) for name, p in ordered if name != label)
         doubtful = said["probability"] < threshold or bool(unlike)
-        row |= dict(label=label or said["class"], probability=said["probabilities"].get(label, said["probability"]),
-                    second=ordered[1][0], second_probability=ordered[1][1], margin=ordered[0][1] - ordered[1][1],
+        row |= dict(label=label, probability=said["probabilities"].get(label), # None: a class the run does not know
+                    second=second, second_probability=second_probability, margin=ordered[0][1] - ordered[1][1],
                     p_fake=said["p_fake"], unlike_training=unlike, probabilities=said["probabilities"],
-                    status="labeled" if label else "doubtful" if doubtful else "predicted")
+                    status="labeled" if given else "doubtful" if doubtful else "predicted")
 
 # %% ../../nbs/use/predictions.ipynb #314f460d
 _COLUMNS = ("file_name", "label", "probability", "second", "second_probability", "margin", "p_fake", "unlike_training",
@@ -141,6 +152,13 @@ def _places(rows:list[dict[str, str]], file:Path) -> dict[str, Path]:
     if twice: raise ValueError(f"{file}: two files would be {twice[0]}")
     return places
 
+def _check_all_there(folder:Path, names:list[str], table:Path) -> None:
+    "Raise `FileNotFoundError` for files of a table that are gone."
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{len(missing)} of {len(names)} files of {table} are not in {folder}, such as "
+                                f"{missing[0]}")
+
 def sort_pictures(
     folder:Path, # Of the pictures
     table:Path, # Written by `write_predictions`; names are relative to the folder
@@ -153,16 +171,16 @@ def sort_pictures(
     if out.exists(): raise FileExistsError(f"{out} already exists: choose another folder")
     if folder.resolve() in out.resolve().parents:
         raise ValueError(f"{out} lies in {folder}, where its copies would be new pictures: choose a folder outside")
-    missing = [name for name in places if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{len(missing)} of {len(places)} files of {table} are not in {folder}, such as "
-                                f"{missing[0]}")
-    partial = out.with_name(out.name + ".part")
+    _check_all_there(folder, list(places), table)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(mkdtemp(prefix=f"{out.name}.", suffix=".part", dir=out.parent)) # on the same disk
+    partial = beside / out.name
     try:
+        partial.mkdir()
         for name, place in places.items():
             (partial / place).parent.mkdir(parents=True, exist_ok=True)
             source = folder / name
             os.symlink(source.resolve(), partial / place) if link else copy2(source, partial / place)
         os.replace(partial, out)
-    finally: rmtree(partial, ignore_errors=True)
+    finally: rmtree(beside, ignore_errors=True)
     return Counter(place.parts[0] for place in places.values())

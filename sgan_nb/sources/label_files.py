@@ -57,9 +57,9 @@ def find_label_files(
     files = [file for file in (root / "labels.csv", *sorted(root.glob("labels.*.csv"))) if file.is_file()]
     for file in files[1:]: check_annotator(file.name[7:-4], file)
     if files: return files
-    if (root / "metadata.csv").is_file():
-        if set(_csv_rows(root / "metadata.csv")[0]) & set(LABEL_COLUMNS): return [root / "metadata.csv"]
-    return [file for file in (root / "metadata.jsonl",) if file.is_file()]
+    for file, read in (root / "metadata.csv", _csv_rows), (root / "metadata.jsonl", _json_rows):
+        if file.is_file() and set(read(file)[0]) & set(LABEL_COLUMNS): return [file]
+    return []
 
 def _text(file:Path) -> str:
     "Text of a file, without the mark that Excel writes before it."

@@ -163,16 +163,15 @@ def assemble(
     test_share:float, # Share of the labeled training images held out for testing, in [0, 1)
     origin:tuple, # Files or row numbers, their hashes, and what was left out
 ) -> tuple: # The arguments of `ImageData`
-    "A set from its images; `ValueError` for a class without a training image, or too small to hold one out."
+    "A set from its images; `ValueError` for a class with too few of them."
     parts = _with_share_held_out(name, targets, parts, classes, test_share)
     images, targets, parts, (files, hashes, skipped) = _without_copies(images, targets, parts, origin)
-    is_test, is_validation = (torch.tensor([p == part for p in parts]) for part in ("test", "validation"))
+    is_test, is_validation = (torch.tensor([p == what for p in parts]) for what in ("test", "validation"))
     _check_trained(name, targets[~is_test & ~is_validation], classes)
     train, test = (~is_test).nonzero().flatten(), is_test.nonzero().flatten()
     validation = is_validation[train].nonzero().flatten()
     tensors = [images[train] if len(test) else images, targets[train], images[test], targets[test]]
     found = found_line(classes, targets[train], validation, len(test), skipped)
     names = [tuple(files[i] for i in index.tolist()) for index in (train, test)]
-    contents = zip(map(hashes.get, files), targets.tolist(), parts)
-    named = content_name(kind, name, map(str, [*classes, tuple(images.shape), *contents]))
-    return named, *tensors, classes, validation, Origin(*names, hashes, found)
+    contents = [*classes, tuple(images.shape), *zip(map(hashes.get, files), targets.tolist(), parts)]
+    return content_name(kind, name, map(str, contents)), *tensors, classes, validation, Origin(*names, hashes, found)

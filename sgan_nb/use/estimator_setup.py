@@ -74,7 +74,7 @@ VECTOR_SETTINGS = dict(
     average_decay=0.99, precision="float32")
 RESERVED = ( # Fields of TrainConfig that `fit` decides
     "method", "data", "n_labels", "draw", "strategy", "seed", "n_validation", "labeled_in_unlabeled", "image_size",
-    "epochs", "epoch_steps", "select", "patience", "test_curve", "device", "threads")
+    "epochs", "epoch_steps", "select", "patience", "test_curve", "device", "threads", "test_share", "skip_broken")
 
 # %% ../../nbs/use/estimator_setup.ipynb #77feff29
 def choose_config(
@@ -105,7 +105,10 @@ def compute_threads(
 def warn_if_far(
     images:Tensor, # Rows scaled as the training rows, whose values are in [-1, 1], shape (N, ...)
 ) -> None:
-    "Warn if rows have values outside [-3, 3]: farther from the range of the training rows than that is wide."
+    "Warn if rows lie outside [-3, 3], farther from the range of the training rows than it is wide, or in 1% of it."
     if n_far := int((images.flatten(1).abs().amax(1) > 3).sum()):
         warnings.warn(f"{n_far} of {len(images)} rows have values farther outside the range of the rows that were "
                       "fitted than that is wide: prepare them in the same way", stacklevel=5)
+    if len(images) >= 10 and images.max() - images.min() < 0.02: # values to 1 after a fit on values to 255
+        warnings.warn(f"the values of all {len(images)} rows lie within 1% of the range of the rows that were fitted: "
+                      "prepare them in the same way", stacklevel=5)

@@ -78,4 +78,5 @@ def plot_real_fake(
         for axes in list(panels): axes.axis("off")
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
         figure.supxlabel("log p(real) − log p(fake), nats", fontsize=8)
+        figure.supylabel("density", fontsize=8)
     return figure

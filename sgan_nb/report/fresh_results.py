@@ -132,20 +132,21 @@ def mistake_counts(
 def plot_mean_mistakes(
     predictions:dict[str, list[np.ndarray]], # From `read_predictions`
     targets:np.ndarray, # Classes of the test images, int64, shape (N,)
-) -> Figure: # One panel per method
+) -> Figure: # One panel per method, two in a row
     "Mistakes per draw by true and predicted class, mean over draws; numbers below 0.5 are not printed."
+    columns = min(2, len(predictions))
+    rows = -(-len(predictions) // columns)
     with plot_style():
-        width = min(5.5, 2.4 * len(predictions))
-        figure = Figure(figsize=(width, width / len(predictions) + 0.65), layout="constrained")
-        small = 7 if len(predictions) < 3 else 4
-        panels = figure.subplots(1, len(predictions), sharey=True, squeeze=False)[0]
-        for axes, (method, of_draws) in zip(panels, predictions.items()):
+        figure = Figure(figsize=(2.75 * columns, 2.9 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False)
+        for axes, (method, of_draws) in zip(panels.flat, predictions.items()):
             counts = mistake_counts(of_draws, targets)
             text = np.where(counts < 0.5, "", np.char.mod("%d", np.floor(counts + 0.5).astype(int)))
             sns.heatmap(np.log1p(counts), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(200), square=True,
-                        cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=small))
+                        cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=6.5))
             axes.set_title(f"{method}, n = {len(of_draws)}\n{counts.sum():.0f} errors a draw", fontsize=8)
-            axes.set_xlabel("predicted class")
             axes.tick_params(labelsize=7, length=0)
-        panels[0].set_ylabel("true class")
+        for axes in panels.flat[len(predictions):]: axes.axis("off")
+        for axes in panels[-1]: axes.set_xlabel("predicted class")
+        for axes in panels[:, 0]: axes.set_ylabel("true class")
     return figure

@@ -24,7 +24,7 @@ WINGS = {
         "decoded_pictures", "own_pictures", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
         "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement",
-        "label_propagation", "pixel_labels", "spreading", "choosing_labels", "picture_features", "picture_choice",
+        "label_propagation", "pixel_labels", "spreading", "picture_features", "picture_choice", "choosing_labels",
         "terms", "methods"]),
     "runs": ("what happens around a step: machine, state, files, several processes", [
         "devices", "data_parallel", "run_folder", "threads", "run_data", "run_state", "run_labels", "step_losses",

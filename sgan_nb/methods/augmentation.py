@@ -39,7 +39,7 @@ def affine_grid(
     h:int, # Height in pixels
     w:int, # Width in pixels
 ) -> Tensor: # Input coordinates of every output pixel, (x, y) in [-1, 1] inside the image, shape (N, h, w, 2)
-    "`torch.nn.functional.affine_grid` in one matrix product, ten times faster on a CPU than its batched one."
+    "`torch.nn.functional.affine_grid` in one matrix product, in place of a small one per image."
     y, x = [(2 * torch.arange(n, device=matrices.device) + 1) / n - 1 for n in (h, w)]
     points = torch.stack([x.expand(h, w).flatten(), y[:, None].expand(h, w).flatten(),
                           torch.ones(h * w, device=matrices.device)])

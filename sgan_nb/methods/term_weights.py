@@ -35,8 +35,9 @@ class Weight:
         "Weight at a point of the budget."
         return self.value * ramp(progress, self.start, self.end)
 
-    def __str__(self) -> str: return f"{self.value!r}@{self.start!r}-{self.end!r}".replace(".0@",
-                                                                                           "@").removesuffix("@0.0-0.0")
+    def __str__(self) -> str: # WEIGHT for a constant, else WEIGHT@START-END
+        weight = repr(self.value).removesuffix(".0")
+        return f"{weight}@{self.start!r}-{self.end!r}" if self.end else weight
 
 # %% ../../nbs/methods/term_weights.ipynb #c53c5ec0
 def term_weights(

@@ -108,7 +108,7 @@ TERMS:dict[str, Term] = {term.name: term for term in (
          "Mean over features of the squared difference of batch means (Salimans et al. 2016, Sec. 3.1)."),
     Term("fooling", "generator", ("generated",), lambda seen: non_saturating_loss(
         real_log_odds(seen.logits("generated"), seen.n_classes)),
-         "-E log p(real | generated), from the discriminator's log-odds (Goodfellow et al. 2014, Sec. 3)."),
+         "Non-saturating generator loss, -E log p(real | generated) (Goodfellow et al. 2014, Sec. 3)."),
     Term("pull-away", "generator", ("generated",), lambda seen: pull_away_loss(seen.features("generated")),
          "Mean squared cosine between the features of different images (Zhao et al. 2017, Sec. 2.4)."),
     Term("low-density", "generator", ("generated images",), lambda seen: low_density_loss(

@@ -77,7 +77,7 @@ class TrainState:
 def average_weights(
     decay:float, # beta, the final decay per step
 ) -> Callable: # Function for `AveragedModel(multi_avg_fn=...)`
-    "Exponential moving average whose memory grows from 10 steps to 1 / (1 - decay)."
+    "Exponential moving average over about (10 + n) / 9 steps after n updates, at most 1 / (1 - decay)."
     @torch.no_grad()
     def update(averaged:list, current:list, n_averaged:Tensor) -> None:
         weight = (9 / (10 + n_averaged)).clamp_min(1 - decay)

@@ -32,7 +32,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
     -1, None, NaN and pandas.NA mean: no label. Wrappers that number the classes anew (BaggingClassifier,
     StackingClassifier, VotingClassifier, OneVsRestClassifier, OneVsOneClassifier, OutputCodeClassifier) make -1 a
     class, which cannot be seen from inside, and predict it for most rows; NaN and None they refuse: use those there.
-    CalibratedClassifierCV trains as it is meant, but lists -1 among its classes, and its probabilities are none.
+    CalibratedClassifierCV trains as it is meant, but lists -1 among its classes, and its answers are not probabilities.
     SelfTrainingClassifier, Pipeline and searches take -1 as it is meant.
 
     Predictions warn of rows far outside the range of the training rows: farther than that range is wide, for images the

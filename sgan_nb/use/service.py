@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from ..data import image_grid
 from ..runs.run_folder import accuracy_sentence
 from ..runs.trained_model import draw_images
-from .answers import Health, ModelCard, PictureUrls, Predictions, Problem, Service
+from .answers import DataSheet, Health, PictureUrls, Predictions, Problem, Service
 from .answers import data_sheet, load_service, png_bytes, predict_uploads, read_data_url
 from .request_limits import Guard, ServiceSettings, add_errors, page_policy, read_settings
 
@@ -100,7 +100,7 @@ async def generate_images(
 @router.get("/model")
 async def describe_model(
     service:Annotated[Service, Depends(current_service)], # Of the running application
-) -> ModelCard: # Without folders of this machine
+) -> DataSheet: # Without folders of this machine
     "Data sheet of the network: configuration, data, test accuracy, commit."
     return data_sheet(service)
 

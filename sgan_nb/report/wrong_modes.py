@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODE_RUNS', 'MODES', 'count_mistakes', 'follow_modes', 'read_modes', 'modes_by_epoch', 'mean_modes', 'mode_values',
-           'plot_modes', 'hardest_draw']
+           'plot_modes', 'sevens_by_draw']
 
 # %% ../../nbs/report/wrong_modes.ipynb #3f0a7c14
 from dataclasses import asdict, replace
@@ -130,17 +130,15 @@ def plot_modes(
     return figure
 
 # %% ../../nbs/report/wrong_modes.ipynb #3f0a7c28
-def hardest_draw(
-    results:list[dict], # From `read_one_network`, with runs of sgan; others than network seed 0 are named by it
+def sevens_by_draw(
+    results:list[dict], # From `read_one_network`; runs of other network seeds than 0 are named by it
     targets:np.ndarray, # Classes of the test images, shape (N,)
-) -> tuple[int, dict[str, dict[str, int]]]: # Draw in which sgan has the most errors; run -> errors, sevens
-    "Test errors of every run on one network in the draw that is hardest for sgan, and those that are 7 taken for 2."
-    draw = max((r for r in results if r["method"] == "sgan"), key=lambda r: r["errors"])["draw"]
+) -> dict[str, dict[int, dict[str, int]]]: # Run -> draw -> errors, and sevens: those that are 7 taken for 2
+    "Test errors of every run, and how many of them are of the kind that runs complete or avoid."
     found, (true, said) = {}, MODES["sevens taken for twos"]
     for r in results:
-        if r["draw"] != draw: continue
         predicted = np.load(Path(r["folder"]) / "test_predictions.npy")
         name = r["method"] + (f"-seed-{r['seed']}" if r["seed"] else "")
-        found[name] = dict(errors=int((predicted != targets).sum()),
-                           sevens=int(((targets == true) & (predicted == said)).sum()))
-    return draw, found
+        found.setdefault(name, {})[r["draw"]] = dict(
+            errors=int((predicted != targets).sum()), sevens=int(((targets == true) & (predicted == said)).sum()))
+    return found

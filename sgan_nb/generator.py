@@ -48,7 +48,8 @@ class ConvGenerator(nn.Module):
     ):
         super().__init__()
         c, h, w = image_shape
-        if h % 4 or w % 4: raise ValueError(f"image height and width must be divisible by 4, got {h} x {w}")
+        if h % 4 or w % 4: raise ValueError(f"image height and width must be divisible by 4, got {h} x {w}: "
+                                    "generator mlp makes any size, mlp-small (with discriminator mlp-small) points")
         self.project = nn.Sequential(
             nn.Linear(latent_size, width * (h // 4) * (w // 4),
                       bias=False), nn.BatchNorm1d(width * (h // 4) * (w // 4)),

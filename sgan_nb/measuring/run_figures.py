@@ -39,6 +39,7 @@ FIGURES = { # Name -> figure of a run: m is its trained model, r its folder, d t
     "samples": lambda m, r, d, p: plot_samples(r),
 }
 _WITHOUT_TESTS = ("curves", "samples") # Figures that need no test images
+_OF_TRAINING = {"curves": "history.csv", "samples": "samples"} # Figures that a shrunk run cannot have: what they need
 
 # %% ../../nbs/measuring/run_figures.ipynb #70781fb9
 def write_figures(
@@ -55,6 +56,7 @@ def write_figures(
         if has_tests else None
     names = [name for name in FIGURES if name != "samples" or model.generator is not None]
     names = [name for name in names if has_tests or name in _WITHOUT_TESTS]
+    names = [name for name in names if name not in _OF_TRAINING or (Path(folder) / _OF_TRAINING[name]).exists()]
     for name in names:
         figure = FIGURES[name](model, folder, data, probabilities)
         for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)

@@ -9,7 +9,7 @@ __all__ = ['evaluate_command', 'generate_command', 'export_command', 'shrink_com
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from .options import command, print_files
+from .options import check_place, command, listening_socket
 
 # %% ../../nbs/use/commands.ipynb #e10f7c53
 @command
@@ -22,6 +22,7 @@ def evaluate_command(
     parser.add_argument("--data", help="data set (default: the one it was trained on; of own pictures the same files)")
     parser.add_argument("--figures", type=Path, help="folder for the figures (default: none are written)")
     options = parser.parse_args(arguments)
+    check_place(options.figures, is_folder=True)
     from sgan_nb.runs.run_data import test_data
     from sgan_nb.runs.run_folder import folder_of
     from sgan_nb.runs.trained_model import load_run
@@ -61,6 +62,11 @@ def generate_command(
     parser.add_argument("--columns", type=int, default=10, help="images per row (default: 10)")
     parser.add_argument("--out", type=Path, default=Path("samples.png"), help="picture file (default: samples.png)")
     options = parser.parse_args(arguments)
+    if not 1 <= options.n <= 10_000: raise ValueError(f"--n must be from 1 to 10,000, got {options.n}")
+    if options.columns < 1: raise ValueError(f"--columns must be at least 1, got {options.columns}")
+    if options.out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
+        raise ValueError(f"--out {options.out} names no picture file: png, jpg, webp, bmp or tif")
+    check_place(options.out)
     from sgan_nb.data import image_grid
     from sgan_nb.runs.trained_model import draw_images, load_run
     image_grid(draw_images(load_run(options.run), options.n, options.seed), options.columns).save(options.out)
@@ -84,7 +90,8 @@ def export_command(
     from sgan_nb.use.export import FORMATS, export_run
     rows = export_run(options.run, options.to or FORMATS, options.out)
     print(tabulate(rows, headers="keys"))
-    print_files(options.out or folder_of(options.run) / "export")
+    out = options.out or folder_of(options.run) / "export"
+    print("\n".join(["", *(f"  {out / name}" for name in (*dict.fromkeys(row["file"] for row in rows), "README.md"))]))
 
 # %% ../../nbs/use/commands.ipynb #53bb67a5
 @command
@@ -97,6 +104,7 @@ def shrink_command(
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")
     options = parser.parse_args(arguments)
+    check_place(options.out, is_folder=True)
     from sgan_nb.use.half_precision import shrink_run
     r = shrink_run(options.run, options.out)
     if "accuracy_before" in r: print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), "
@@ -119,6 +127,7 @@ def serve_command(
     from sgan_nb.use.request_limits import read_settings
     from sgan_nb.use.service import create_app
     app = create_app(read_settings(**({"run": options.run} if options.run else {})))
-    address = f"http://{options.host}:{options.port}"
-    print(f"{app.description}\n{address} (the page), {address}/docs (for programs); Ctrl-C stops it", flush=True)
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", server_header=False)
+    with listening_socket(options.host, options.port) as listening:
+        address = f"http://{options.host}:{options.port}"
+        print(f"{app.description}\n{address} (the page), {address}/docs (for programs); Ctrl-C stops it", flush=True)
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listening])

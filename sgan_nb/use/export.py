@@ -140,7 +140,8 @@ def export_run(
             file, graph = out / f"{name}{suffix}", contents(program, list(reference), facts)
             found = _write_graph(file, graph, load, reference, inputs[name])
             rows.append(_row(file.name, _CONTENTS[name], f"{found} ({_compared(name, inputs, data)})"))
-    _write_card(out / "README.md", model_card(model, results, data, rows, usage_text(model, formats)))
+    card = model_card(model, results, data, rows, usage_text(model, formats))
+    _write_card(out / "README.md", card, {r["file"] for r in rows})
     return rows
 
 _GRAPHS = {"onnx": (".onnx", onnx_bytes, load_onnx), "torch-export": (".pt2", program_bytes, load_program)}
@@ -152,9 +153,12 @@ def _check_request(formats:tuple) -> None:
     if missing: raise ValueError(f'exporting needs {", ".join(missing)}: pip install "sgan_nb[export]"')
     for name in formats: check_name(name, FORMATS, "format")
 
-def _write_card(path:Path, text:str) -> None:
-    "Replace the card only after the new one is safely on disk."
+def _write_card(path:Path, text:str, files:set[str]) -> None:
+    "Replace the card only after the new one is safely on disk, then remove what an older export wrote beside it."
+    is_again = path.exists()
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    known = {"model.safetensors", *(f"{name}{suffix}" for name in _CONTENTS for suffix, *_ in _GRAPHS.values())}
+    for name in known - files if is_again else (): (path.parent / name).unlink(missing_ok=True)
 
 def _compared(name:str, inputs:dict, data:ImageData|None) -> str:
     "Number and kind of the inputs of a comparison."

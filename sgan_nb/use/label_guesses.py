@@ -54,6 +54,7 @@ class LabelGuesser:
         from sgan_nb.sources.decoded_pictures import read_decoded
         import torch
         model = load_run(self.run) if self.run else None
+        if model: self._check_classes(model.classes)
         channels, side, _ = model.image_shape if model else (3, 64, 64)
         files = tuple(sorted(self.order[:MOST_PICTURES]))
         decoded = read_decoded(self.store.root, files, side, channels)
@@ -68,6 +69,12 @@ class LabelGuesser:
             self.model_guesses = model.classes, class_probabilities(said.logits, len(model.classes))
         else: self.features = gradient_features(images)
         self.graph = NeighborGraph(self.features)
+
+    def _check_classes(self, known:tuple[str, ...]) -> None:
+        "Raise `ValueError` where a run knows none of the folder's classes: it would guess something else."
+        if self.store.classes and not set(known) & set(self.store.classes):
+            raise ValueError(f"{self.run} knows the classes {', '.join(known[:5])}, the folder has "
+                             f"{', '.join(self.store.classes[:5])}")
 
     def first_to_label(self,
         n:int, # At most so many

@@ -190,6 +190,9 @@ def draw_check(
         merged = store.merged()
         names = [row.file_name for row in merged.values() if in_check(row)]
         waiting = [name for name in store.files if name not in merged]
+        if not names and 2 * n > len(store.files):
+            raise ValueError(f"a check sample of {n} of {len(store.files)} pictures would leave too few to learn from: "
+                             f"draw at most {len(store.files) // 2}")
         names = names or random.Random(seed).sample(waiting, min(n, len(waiting)))
         return {name: answered(LabelRow(name, split="test", how="random"), rows.get(name) or LabelRow(name))
                 for name in names}

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from .options import command
+from .options import command, listening_socket
 
 # %% ../../nbs/use/labelling_command.ipynb #5df7124f
 COMMAND_KEYS = "nuqxhl?+-" # Single keys with which the page does something else than labeling
@@ -112,12 +112,6 @@ def _label_parser() -> ArgumentParser:
     parser.add_argument("--port", type=int, default=8001, help="port to listen on (default: 8001)")
     return parser
 
-def _listen(port:int) -> socket.socket:
-    "A socket on this machine only; `OSError` in one line for a port that is taken."
-    try: return socket.create_server(("127.0.0.1", port))
-    except (OSError, OverflowError):
-        raise OSError(f"port {port} cannot be used: another page may be open there; choose another --port") from None
-
 # %% ../../nbs/use/labelling_command.ipynb #47967bcd
 @command
 def label_command(
@@ -133,7 +127,7 @@ def label_command(
     from sgan_nb.use.label_answers import load_labeling
     from sgan_nb.use.label_store import draw_check
     from sgan_nb.use.labelling import create_label_app
-    with _listen(options.port) as listening:
+    with listening_socket("127.0.0.1", options.port) as listening:
         store, lines = open_store(options.root, options.annotator, [*options.classes, *keys.values()])
         if options.check is not None: lines.append(f"check sample: {draw_check(store, options.check):,} pictures")
         labeling = load_labeling(store, run, keys, "one" if options.check is None else "check")

@@ -126,6 +126,8 @@ def speed_command(
     options = _speed_parser().parse_args(arguments)
     config = chosen_config(options)
     if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
+    if options.target is not None and not 1 < options.target < 100:
+        raise ValueError(f"--target is a test accuracy in percent, between 1 and 100, got {options.target:g}")
     if options.paths and not options.accuracy: raise ValueError("--paths goes with --accuracy")
     if options.out and options.target is None and not options.accuracy:
         raise ValueError("--out goes with --target or --accuracy: the other measurements are printed only")
@@ -176,8 +178,10 @@ def _print_time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
         end = "" if r["reached"] else f": the budget ended below {options.target:g}%"
         print(f"draw {r['draw']}: {r['accuracy']:.2f}% after {r['step']:,} steps and {r['seconds']:.1f} s{end}",
               flush=True)
-    print(f"{config.method} on {records[0]['hardware']}: {options.target:g}% of the test set after "
-          f"{median_seconds(records):.1f} s (median of {len(records)} draws, from the start of the process)")
+    seconds, n = median_seconds(records), sum(r["reached"] for r in records)
+    after = "not reached" if seconds == float("inf") else f"reached after {seconds:.1f} s from the start of the process"
+    print(f"{config.method} on {records[0]['hardware']}: {options.target:g}% of the test set {after} (median of "
+          f"{len(records)} draws, {n} of which reach it)")
     _save(options, draws=records)
 
 def _print_accuracies(config:TrainConfig, options:Namespace) -> None:

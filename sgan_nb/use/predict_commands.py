@@ -11,7 +11,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 from tabulate import tabulate
-from .options import command
+from .options import check_place, command
 
 # %% ../../nbs/use/predict_commands.ipynb #d5d644c0
 def _predict_parser() -> ArgumentParser:
@@ -33,6 +33,8 @@ def predict_command(
 ) -> None:
     "sgan_predict: class, probabilities and p(fake) of pictures."
     options = _predict_parser().parse_args(arguments)
+    if options.csv and options.json: raise ValueError("--csv and --json are two ways to answer: choose one")
+    check_place(options.csv)
     if not 0 <= options.threshold <= 1: raise ValueError(f"--threshold must be in [0, 1], got {options.threshold:g}")
     from sgan_nb.runs.run_folder import folder_of, read_results
     from sgan_nb.runs.trained_model import load_run

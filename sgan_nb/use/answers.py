@@ -86,7 +86,7 @@ def read_data_url(
     "The file inside a data URL; `ValueError` for what is none, no image or no base64."
     head, comma, text = url.partition(",")
     if not comma or not re.fullmatch(r"data:image/[\w.+-]+;base64", head, re.ASCII | re.IGNORECASE):
-        raise ValueError(f"{name} is not an image's data URL: such a text begins with data:image/png;base64,")
+        raise ValueError(f"{name} is not an image's data URL, which begins with data:image/png;base64,")
     try: return b64decode(text, validate=True)
     except ValueError: raise ValueError(f"{name} is not base64 after the comma of its data URL") from None
 

@@ -598,6 +598,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'sgan_nb/report/one_network.py'),
                                             'sgan_nb.report.one_network._shortened': ( 'report/one_network.html#_shortened',
                                                                                        'sgan_nb/report/one_network.py'),
+                                            'sgan_nb.report.one_network._switched_off': ( 'report/one_network.html#_switched_off',
+                                                                                          'sgan_nb/report/one_network.py'),
                                             'sgan_nb.report.one_network.draws_of': ( 'report/one_network.html#draws_of',
                                                                                      'sgan_nb/report/one_network.py'),
                                             'sgan_nb.report.one_network.ingredient_rows': ( 'report/one_network.html#ingredient_rows',

@@ -88,12 +88,17 @@ def variant_rows(
         by_draw = {draw: f"{100 * e:.0f}" for draw, e in zip(row["draws"], row["errors"])}
         table.append({
             "run": name, "loss of D": loss_text(config, OF_DISCRIMINATOR), "of G": loss_text(config, OF_GENERATOR),
-            **{what: "yes" if has(config) else "–" for what, has in _SWITCHES.items()}, "n": len(by_draw),
+            "off": _switched_off(config), "n": len(by_draw),
             "test error (%)": with_spread(row["error"], row["std"]) if by_draw else "not run",
             "worst": f"{row['worst']:.2f}" if by_draw else "",
             "95% interval": " to ".join(map(points_text, row["interval"])) if row["interval"] else "",
             "errors by draw": ", ".join(by_draw.get(draw, "not run") for draw in draws_of(name)) if by_draw else ""})
     return table
+
+def _switched_off(config:TrainConfig) -> str:
+    "Which of _SWITCHES a run lacks."
+    off = [what for what, has in _SWITCHES.items() if not has(config)]
+    return "all three" if len(off) == len(_SWITCHES) else ", ".join(off)
 
 _SWITCHES = {"views": lambda config: config.augmentation != "none" and config.augmentation_strength > 0,
              "noise": lambda config: config.input_noise > 0, "average": lambda config: config.average_decay > 0}
@@ -159,8 +164,8 @@ def one_network_table(
     results:list[dict], # From `read_one_network`
 ) -> str: # LaTeX
     "What each run learns from, and its test errors."
-    wraps = r">{\raggedright\arraybackslash}p{1.1in}"
-    return tabular(_shortened(variant_rows(results)), "lllcccrrrl" + wraps)
+    wraps = r">{\raggedright\arraybackslash}p{1.25in}"
+    return tabular(_shortened(variant_rows(results)), "llllrrrl" + wraps)
 
 def ingredients_table(
     results:list[dict], # From `read_one_network`

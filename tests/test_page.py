@@ -140,8 +140,8 @@ def test_new_images_on_request(visit):
     page.click("#more")
     page.wait_for_load_state("networkidle")
     assert page.get_attribute("#sheet", "src") != first
-    page.wait_for_function("document.querySelector('#sheet').complete")
-    assert page.eval_on_selector("#sheet", "image => [image.complete, image.naturalWidth]") == [True, 302]
+    expect(page.locator("#sheet")).to_have_js_property("complete", True)
+    assert page.eval_on_selector("#sheet", "image => image.naturalWidth") == 302
 
 
 DESK, PHONE = dict(width=1000, height=800), dict(width=360, height=740)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "report"
 MADE = ["report.tex", "results", "ablations", "evidence", "one_network", "wrong_modes", "figures", "tables",
         "manifest.json"]
-OF_OTHER_RUNS = {"fresh_mistakes", "ingredients", "wrong_modes"}  # Figures that no plan's runs make
+OF_OTHER_RUNS = {"label_counts", "fresh_mistakes", "ingredients", "wrong_modes"}  # Figures that no plan's runs make
 HIDDEN = "import sys; sys.modules.update(dict.fromkeys(('IPython', 'fastcore', 'nbdev', 'execnb', 'jupyterlab')))"
 PROGRAM = f"{HIDDEN}; import runpy; sys.argv = ['gpu_run.py']; runpy.run_path('report/gpu_run.py', run_name='__main__')"
 
@@ -171,7 +171,7 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path):
     assert "hardware" in result.stdout.split("part 1")[0]
     made = tmp_path / "report"
     assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES) - OF_OTHER_RUNS
-    assert {f.stem for f in (made / "tables").glob("*.tex")} == {*TABLES, "numbers"} - {"fresh", "tests", "times"}
+    assert {f.stem for f in (made / "tables").glob("*.tex")} == {*TABLES, "numbers"} - {"fresh", "other_cases", "tests", "times"}
     results = read_all_results(made / "results")
     assert {r["draw"] for r in results if r["method"] in CORE} == {0, 1}
     assert all(r["environment"]["hardware"] for r in results)

@@ -928,6 +928,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'sgan_nb/sources/decoded_pictures.py'),
                                                   'sgan_nb.sources.decoded_pictures.available_cores': ( 'sources/decoded_pictures.html#available_cores',
                                                                                                         'sgan_nb/sources/decoded_pictures.py'),
+                                                  'sgan_nb.sources.decoded_pictures.content_hash': ( 'sources/decoded_pictures.html#content_hash',
+                                                                                                     'sgan_nb/sources/decoded_pictures.py'),
                                                   'sgan_nb.sources.decoded_pictures.decode_pictures': ( 'sources/decoded_pictures.html#decode_pictures',
                                                                                                         'sgan_nb/sources/decoded_pictures.py'),
                                                   'sgan_nb.sources.decoded_pictures.read_decoded': ( 'sources/decoded_pictures.html#read_decoded',

@@ -38,8 +38,7 @@ FIGURES = { # Name -> figure of a run: m is its trained model, r its folder, d t
     "features": lambda m, r, d, p: plot_features(m, *_thousand(d)),
     "samples": lambda m, r, d, p: plot_samples(r),
 }
-_WITHOUT_TESTS = ("curves", "samples") # Figures that need no test images
-_OF_TRAINING = {"curves": "history.csv", "samples": "samples"} # Figures that a shrunk run cannot have: what they need
+_OF_TRAINING = {"curves": "history.csv", "samples": "samples"} # What they need of the run's folder; no test images
 
 # %% ../../nbs/measuring/run_figures.ipynb #70781fb9
 def write_figures(
@@ -54,9 +53,8 @@ def write_figures(
     has_tests = len(data.test_images) > 0
     probabilities = class_probabilities(predict(model.discriminator, data.test_images).logits, data.n_classes) \
         if has_tests else None
-    names = [name for name in FIGURES if name != "samples" or model.generator is not None]
-    names = [name for name in names if has_tests or name in _WITHOUT_TESTS]
-    names = [name for name in names if name not in _OF_TRAINING or (Path(folder) / _OF_TRAINING[name]).exists()]
+    names = [name for name in FIGURES
+             if ((Path(folder) / _OF_TRAINING[name]).exists() if name in _OF_TRAINING else has_tests)]
     for name in names:
         figure = FIGURES[name](model, folder, data, probabilities)
         for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)

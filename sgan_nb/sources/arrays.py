@@ -7,13 +7,13 @@ __all__ = ['read_npz', 'read_csv']
 
 # %% ../../nbs/sources/arrays.ipynb #229b4d5e
 from collections import Counter
-from hashlib import blake2b
 from math import isqrt
 from pathlib import Path
 from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from .decoded_pictures import content_hash
 from .label_files import LABEL_COLUMNS, NO_LABEL, SPLITS
 from .own_pictures import SIDES, assemble
 from .picture_files import square_pixels
@@ -93,7 +93,7 @@ def _assembled(kind:str, file:Path, images:np.ndarray, labels:list, parts:list[s
     unknown = sorted({labels[i] for i in kept if labels[i] is not None} - set(classes))
     if unknown: raise ValueError(f"{file}: no training picture has the label {unknown[0]}, others have")
     targets = torch.tensor([-1 if labels[i] is None else classes.index(labels[i]) for i in kept])
-    hashes = {names[i]: blake2b(pixels[i].numpy().tobytes(), digest_size=8).hexdigest() for i in kept}
+    hashes = {names[i]: content_hash(pixels[i].numpy().tobytes()) for i in kept}
     skipped = +Counter({"for testing without a label": int((~judged).sum())})
     return assemble(kind, file.stem, pixels[kept], targets, [parts[i] for i in kept], classes, options.test_share,
                     (tuple(names[i] for i in kept), hashes, skipped))

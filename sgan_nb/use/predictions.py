@@ -11,7 +11,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
 from shutil import copy2, rmtree
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from ..basics.atomic_files import write_atomically
 from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
-from ..sources.decoded_pictures import available_cores
+from ..sources.decoded_pictures import available_cores, content_hash
 from ..sources.folder_layout import read_layout, scan_pictures
 from .picture_input import file_input
 
@@ -52,7 +51,7 @@ def known_labels(
     hashes = read_record(record, "the run has lost the names of its files")["hashes"]
     shared = [name for name in layout.files if name in hashes]
     shared = shared[::max(1, len(shared) // 100)] # about a hundred are compared, by their contents
-    same = sum(blake2b((paths[0] / name).read_bytes(), digest_size=8).hexdigest() == hashes[name] for name in shared)
+    same = sum(content_hash((paths[0] / name).read_bytes()) == hashes[name] for name in shared)
     if 2 * same <= len(shared): return {}
     return {name: label for name, label in zip(layout.files, layout.labels) if label is not None}
 

@@ -1046,8 +1046,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'sgan_nb/sources/picture_files.py'),
                                                'sgan_nb.sources.picture_files._scaled_to_bytes': ( 'sources/picture_files.html#_scaled_to_bytes',
                                                                                                    'sgan_nb/sources/picture_files.py'),
-                                               'sgan_nb.sources.picture_files._tags': ( 'sources/picture_files.html#_tags',
-                                                                                        'sgan_nb/sources/picture_files.py'),
                                                'sgan_nb.sources.picture_files.open_picture': ( 'sources/picture_files.html#open_picture',
                                                                                                'sgan_nb/sources/picture_files.py'),
                                                'sgan_nb.sources.picture_files.read_square': ( 'sources/picture_files.html#read_square',

@@ -103,6 +103,7 @@ def _json_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 NO_LABEL = {"", "NaN", "nan", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL", "-1", "-1.0", "?", "unlabeled",
             "unlabelled"} # Instead of a label; none in small letters may be a class
 MARKS = ("", "unsure", "bad", "disputed") # Of a picture
+_SEVERAL = ("[", "{") # Begin a list of labels, which stands where one is expected
 
 def file_name_in_row(
     text:str, # A path, or the address that Label Studio gave to an uploaded or local file
@@ -157,7 +158,7 @@ def _label_row(values:dict[str, str], names:str, labels:str) -> LabelRow:
     if not values[names].strip(): raise ValueError("no file name")
     known = {field.name: values[field.name].strip() for field in fields(LabelRow) if field.name in values}
     known |= dict(file_name=file_name_in_row(values[names]), label=values[labels].strip())
-    if known["label"].startswith(("[", "{")): raise ValueError(f"several labels ({known['label'][:40]})")
+    if known["label"].startswith(_SEVERAL): raise ValueError(f"several labels ({known['label'][:40]})")
     if known["label"] in NO_LABEL: known["label"] = None
     split, mark = _split(values), known.get("mark", "")
     if split not in SPLITS: raise ValueError(f"split {split!r}, want train, test or validation")
@@ -188,7 +189,7 @@ def write_label_file(
 ) -> None:
     "Write a label file, whole or not at all; `ValueError` for a label that could not be read again."
     lost = next((row.label for row in rows if row.label is not None and (
-        row.label in NO_LABEL or row.label.startswith(("[", "{")))), None)
+        row.label in NO_LABEL or row.label.startswith(_SEVERAL))), None)
     if lost is not None: raise ValueError(f"the class {lost!r} would mean no label or several in {file}: rename it")
     def write(path:Path) -> None:
         "All rows; no label is empty."

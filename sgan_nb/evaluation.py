@@ -10,6 +10,7 @@ __all__ = ['NOT_DRAWN', 'confusion_counts', 'class_report', 'plot_confusion', 'c
 from itertools import cycle
 from pathlib import Path
 import numpy as np
+import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from .baseline import predict
-from .basics.plot_style import plot_style
+from .basics.plot_style import figure_name, plot_style
 from .data import denormalize, normalize
 from .runs.trained_model import TrainedModel, draw_images
 
@@ -48,13 +49,15 @@ def plot_confusion(
     counts:np.ndarray, # Confusion matrix, shape (K, K)
     classes:tuple[str, ...], # K class names
     rates:bool=False, # Write percentages of the true class instead of counts
-) -> Figure: # 5 x 4.2 inches
+) -> Figure: # 5 x 4.2 inches for up to ten classes, 14 x 13.2 from forty on
     "Heat map of a confusion matrix; color is the share of the true class."
-    share = counts / counts.sum(1, keepdims=True).clip(1)
+    names, few = [figure_name(name) for name in classes], len(classes) <= 40
+    share = pd.DataFrame(counts / counts.sum(1, keepdims=True).clip(1), names, names)
     text = np.where(counts == 0, "", np.char.mod("%.1f", 100 * share) if rates else counts.astype(str))
-    axes = Figure(figsize=(5, 4.2), layout="constrained").subplots()
-    sns.heatmap(share, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, linewidths=0.5, linecolor="0.9",
-                ax=axes, annot_kws=dict(size=7), xticklabels=classes, yticklabels=classes,
+    side = 0.3 * min(max(len(classes), 10), 40)
+    axes = Figure(figsize=(2 + side, 1.2 + side), layout="constrained").subplots()
+    sns.heatmap(share, annot=text if few else False, fmt="", cmap="Blues", vmin=0, vmax=1, square=True,
+                linewidths=0.5 * few, linecolor="0.9", ax=axes, annot_kws=dict(size=7),
                 cbar_kws=dict(label="share of the true class"))
     axes.set(xlabel="predicted class", ylabel="true class", title="percent of the true class" if rates else "images")
     return axes.figure
@@ -76,14 +79,16 @@ def plot_mistakes(
     targets:Tensor, # True classes, shape (N,)
     classes:tuple[str, ...], # K class names
     n:int=20, # At most this many
-) -> Figure: # Ten images a row
+) -> Figure: # Ten images a row, five where a name is longer than four characters
     "The most confident mistakes, each with true class, predicted class and confidence."
-    chosen = confident_mistakes(probabilities, targets, n)
-    figure = Figure(figsize=(5.5, 0.95 * max(1, -(-len(chosen) // 10)) + 0.1), layout="constrained")
-    for axes, i in zip(figure.subplots(-(-max(n, 10) // 10), 10).flat, chosen.tolist()):
+    chosen, names = confident_mistakes(probabilities, targets, n), [figure_name(name, 20) for name in classes]
+    columns, between = (10, " → ") if max(map(len, names)) <= 4 else (5, "\n→ ")
+    rows = max(1, -(-len(chosen) // columns))
+    figure = Figure(figsize=(5.5, (5.5 / columns + 0.45) * rows), layout="constrained")
+    for axes, i in zip(figure.subplots(rows, columns).flat, chosen.tolist()):
         confidence, guess = probabilities[i].max(0)
-        axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(2), cmap="gray_r")
-        axes.set_title(f"{classes[targets[i]]} → {classes[guess]}\n{100 * confidence:.1f}%", fontsize=6)
+        axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(2), cmap="gray")
+        axes.set_title(f"{names[targets[i]]}{between}{names[guess]}\n{100 * confidence:.1f}%", fontsize=6)
     for axes in figure.axes: axes.axis("off")
     return figure
 
@@ -106,15 +111,15 @@ def plot_confused(
 ) -> Figure: # A row per confusion
     "Mean and first nine images of each of the largest confusions."
     counts = confusion_counts(targets, predicted, len(classes))
-    cells = largest_confusions(counts, n)
+    cells, names = largest_confusions(counts, n), [figure_name(name, 16) for name in classes]
     figure = Figure(figsize=(5.5, 0.55 * max(1, len(cells)) + 0.1), layout="constrained")
     rows = figure.subplots(max(1, len(cells)), 10, squeeze=False)
     for axes in rows.flat: axes.set(xticks=[], yticks=[], frame_on=False)
     for row, (true, guess, count) in zip(rows, cells):
         pixels = (normalize(images[(targets == true) & (predicted == guess)].cpu()) + 1) / 2
         for axes, picture in zip(row, [pixels.mean(0), *pixels[:9]]):
-            axes.imshow(picture.permute(1, 2, 0).squeeze(2), cmap="gray_r", vmin=0, vmax=1)
-        row[0].set_ylabel(f"{classes[true]} → {classes[guess]}\n{count} of {counts[true].sum():,}",
+            axes.imshow(picture.permute(1, 2, 0).squeeze(2), cmap="gray", vmin=0, vmax=1)
+        row[0].set_ylabel(f"{names[true]} → {names[guess]}\n{count} of {counts[true].sum():,}",
                           rotation=0, ha="right", va="center", fontsize=7)
     return figure
 
@@ -173,10 +178,12 @@ def plot_features(
     main = PCA(min(50, *features.shape), random_state=seed).fit_transform(features)
     points = TSNE(init="pca", perplexity=min(30, len(main) / 4), random_state=seed).fit_transform(main)
     real, fake = points[:len(images)], points[len(images):]
-    axes, colors = Figure(figsize=(5, 4.2), layout="constrained").subplots(), sns.color_palette("colorblind", 10)
-    for c, (name, marker) in enumerate(zip(model.classes, "o^sDvP*X<>" * len(model.classes))):
-        axes.scatter(*real[targets.numpy() == c].T, s=8, marker=marker, color=colors[c % 10], label=name)
+    columns, colors = -(-len(model.classes) // 16), sns.color_palette("colorblind", 10) # of the legend
+    axes = Figure(figsize=(3.6 + 1.4 * columns, 4.2), layout="constrained").subplots()
+    for c, name in enumerate(model.classes): # a hundred classes until a pair of marker and color comes again
+        axes.scatter(*real[targets.numpy() == c].T, s=8, marker="o^sDvP*X<>"[(c + c // 10) % 10], color=colors[c % 10],
+                     label=figure_name(name))
     if len(fake): axes.scatter(*fake.T, s=12, marker="x", color="black", linewidths=0.7, label="generated")
     axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.5)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.5, ncols=columns)
     return axes.figure

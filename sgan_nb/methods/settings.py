@@ -92,7 +92,7 @@ class TrainConfig:
         changes:str, # As for `term_weights`; a weight of 0 takes a term out
         **settings:Any, # Other fields that change with them
     ) -> "TrainConfig": # Others of the same kind
-        "The same settings with terms added, weighted anew or taken out, and other fields; `ValueError` for unknown terms."
+        "The same settings with terms added, weighted anew or taken out; `ValueError` for an unknown term."
         from sgan_nb.methods.terms import TERMS # imports this module, and torch
         changed = term_weights(changes)
         for name in changed: check_name(name, TERMS, "term")

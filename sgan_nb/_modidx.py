@@ -15,6 +15,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'sgan_nb.basics.names.unknown_name': ('basics/names.html#unknown_name', 'sgan_nb/basics/names.py')},
             'sgan_nb.basics.plot_style': { 'sgan_nb.basics.plot_style.figure_name': ( 'basics/plot_style.html#figure_name',
                                                                                       'sgan_nb/basics/plot_style.py'),
+                                           'sgan_nb.basics.plot_style.font_families': ( 'basics/plot_style.html#font_families',
+                                                                                        'sgan_nb/basics/plot_style.py'),
                                            'sgan_nb.basics.plot_style.plot_style': ( 'basics/plot_style.html#plot_style',
                                                                                      'sgan_nb/basics/plot_style.py')},
             'sgan_nb.basics.random_numbers': { 'sgan_nb.basics.random_numbers._normal_numbers': ( 'basics/random_numbers.html#_normal_numbers',

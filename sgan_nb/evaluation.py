@@ -172,7 +172,7 @@ def plot_features(
     n_fake:int=200, # Generated images among them; none without a generator
     seed:int=0, # Seed of t-SNE and of the latent vectors
 ) -> Figure: # A color and a marker per class
-    "Features in two dimensions (PCA to 50, then t-SNE): real images colored by class, generated ones as crosses."
+    "Features in two dimensions (PCA to 50, then t-SNE): real images by class, generated ones as crosses."
     groups = [images] if model.generator is None else [images, draw_images(model, n_fake, seed)]
     features = torch.cat([predict(model.discriminator, group).features for group in groups]).numpy()
     main = PCA(min(50, *features.shape), random_state=seed).fit_transform(features)
@@ -180,10 +180,10 @@ def plot_features(
     real, fake = points[:len(images)], points[len(images):]
     columns, colors = -(-len(model.classes) // 16), sns.color_palette("colorblind", 10) # of the legend
     axes = Figure(figsize=(3.6 + 1.4 * columns, 4.2), layout="constrained").subplots()
-    for c, name in enumerate(model.classes): # a hundred classes until a pair of marker and color comes again
-        axes.scatter(*real[targets.numpy() == c].T, s=8, marker="o^sDvP*X<>"[(c + c // 10) % 10], color=colors[c % 10],
-                     label=figure_name(name))
-    if len(fake): axes.scatter(*fake.T, s=12, marker="x", color="black", linewidths=0.7, label="generated")
+    for c, name in enumerate(map(figure_name, model.classes)): # no two alike up to 100
+        marker = "o^sDvP*X<>"[(c + c // 10) % 10]
+        axes.scatter(*real[targets.numpy() == c].T, s=8, marker=marker, color=colors[c % 10], label=name)
+    if len(fake): axes.scatter(*fake.T, s=12, marker="x", color="black", label="generated")
     axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.5, ncols=columns)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns)
     return axes.figure

@@ -6,11 +6,14 @@
 __all__ = ['FIGURES', 'write_figures']
 
 # %% ../../nbs/measuring/run_figures.ipynb #7f240522
+import warnings
 from pathlib import Path
 import numpy as np
 import torch
+from matplotlib import rc_context
 from torch import Tensor
 from ..baseline import predict
+from ..basics.plot_style import font_families
 from ..data import ImageData
 from ..discriminator import class_probabilities
 from ..evaluation import (confusion_counts, plot_confused, plot_confusion, plot_curves, plot_features,
@@ -55,7 +58,11 @@ def write_figures(
         if has_tests else None
     names = [name for name in FIGURES
              if ((Path(folder) / _OF_TRAINING[name]).exists() if name in _OF_TRAINING else has_tests)]
-    for name in names:
-        figure = FIGURES[name](model, folder, data, probabilities)
-        for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)
+    families, boxes = font_families(" ".join(model.classes))
+    if boxes: warnings.warn(f"no installed font has {boxes}: boxes stand for them in the figures", stacklevel=2)
+    with rc_context({"font.family": families}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        for name in names:
+            figure = FIGURES[name](model, folder, data, probabilities)
+            for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)
     return [out / f"{name}.png" for name in names]

@@ -172,7 +172,7 @@ def plot_features(
     n_fake:int=200, # Generated images among them; none without a generator
     seed:int=0, # Seed of t-SNE and of the latent vectors
 ) -> Figure: # A color and a marker per class
-    "Features in two dimensions (PCA to 50, then t-SNE): real images by class, generated ones as crosses."
+    "Features in two dimensions (PCA to 50, then t-SNE): real images by class, generated as crosses."
     groups = [images] if model.generator is None else [images, draw_images(model, n_fake, seed)]
     features = torch.cat([predict(model.discriminator, group).features for group in groups]).numpy()
     main = PCA(min(50, *features.shape), random_state=seed).fit_transform(features)

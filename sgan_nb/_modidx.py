@@ -759,6 +759,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'sgan_nb/runs/run_folder.py'),
                                          'sgan_nb.runs.run_folder.folder_of': ( 'runs/run_folder.html#folder_of',
                                                                                 'sgan_nb/runs/run_folder.py'),
+                                         'sgan_nb.runs.run_folder.holds_run': ( 'runs/run_folder.html#holds_run',
+                                                                                'sgan_nb/runs/run_folder.py'),
                                          'sgan_nb.runs.run_folder.open_folder': ( 'runs/run_folder.html#open_folder',
                                                                                   'sgan_nb/runs/run_folder.py'),
                                          'sgan_nb.runs.run_folder.read_config': ( 'runs/run_folder.html#read_config',

@@ -13,7 +13,7 @@ from ..baseline import evaluate
 from ..data import ImageData
 from ..discriminator import fake_threshold
 from ..runs.run_data import data_of
-from ..runs.run_folder import read_results, save_json, save_tensors
+from ..runs.run_folder import holds_run, read_results, save_json, save_tensors
 from ..runs.trained_model import TrainedModel, load_run
 
 # %% ../../nbs/use/half_precision.ipynb #3bef72a7
@@ -27,7 +27,7 @@ def shrink_run(
     model, before = load_run(folder), read_results(folder)
     data = data or data_of(model.config, image_shape=model.image_shape)
     if data.name != model.data: raise ValueError(f"the run was trained on {model.data}, got {data.name}")
-    if (out / "config.json").exists(): raise FileExistsError(f"{out} already holds a run: choose another folder")
+    if holds_run(out): raise FileExistsError(f"{out} already holds a run: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     _save_halves(model, out)
     save_json(out / "config.json", json.loads((folder / "config.json").read_text()))

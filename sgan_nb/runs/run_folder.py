@@ -60,7 +60,7 @@ def read_tensors(
                          f"{str(e).splitlines()[0][:80] if str(e) else type(e).__name__}") from None
 
 # %% ../../nbs/runs/run_folder.ipynb #f43e4040
-_WRITTEN = ("results.json", "history.csv", "environment.json", "files.json", "test_predictions.npy", "figures", "samples")
+_WRITTEN = "results.json history.csv environment.json files.json test_predictions.npy figures samples".split()
 
 def holds_run(
     folder:Path, # Where a run is to be written; need not exist
@@ -68,7 +68,7 @@ def holds_run(
     "Whether there is a run already."
     if any((Path(folder) / name).exists() for name in ("config.json", "last.pt")): return True
     if others := [name for name in _WRITTEN if (Path(folder) / name).exists()]:
-        raise FileExistsError(f"{folder} holds {' and '.join(others)}, which a run would overwrite: choose another folder")
+        raise FileExistsError(f"{folder} holds {' and '.join(others)} of no run, to be overwritten: choose another folder")
     return False
 
 @contextmanager

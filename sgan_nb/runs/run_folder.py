@@ -68,7 +68,7 @@ def holds_run(
     "Whether there is a run already."
     if any((Path(folder) / name).exists() for name in ("config.json", "last.pt")): return True
     if others := [name for name in _WRITTEN if (Path(folder) / name).exists()]:
-        raise FileExistsError(f"{folder} holds {' and '.join(others)} of no run, to be overwritten: choose another folder")
+        raise FileExistsError(f"{folder} holds {' and '.join(others)} of no run: choose another folder")
     return False
 
 @contextmanager

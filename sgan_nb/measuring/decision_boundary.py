@@ -82,12 +82,13 @@ def plot_planes(
 # %% ../../nbs/measuring/decision_boundary.ipynb #cac79293
 def train_planes(
     epochs:int=20, # Budget (steps of a run), in epochs of 100 steps
+    repeat:int=0, # Draw of the labels, and seed of the networks
 ) -> dict[str, TrainState]: # By title
     "Two circles with eight labels: labels alone, feature matching, feature matching with the low-density term."
     config = replace(METHODS["complement"].with_terms("low-density=0"), data="circles", discriminator="mlp-small",
                      generator="mlp-small", n_labels=8, labeled_batch_size=8, input_noise=0.05, hidden_noise=0.1,
                      latent_size=8, epochs=epochs, epoch_steps=100, average_decay=0.99, decay_start=0.5,
-                     device="cpu", precision="float32")
+                     draw=repeat, seed=repeat, device="cpu", precision="float32")
     variants = {"labels alone": replace(config, generator="none", terms="supervised=1"), "feature matching": config,
                 "+ low density": config.with_terms("low-density=0.3")}
     return {name: train(settings, progress=False) for name, settings in variants.items()}

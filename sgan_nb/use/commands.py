@@ -35,18 +35,25 @@ def evaluate_command(
         from sgan_nb.runs.run_folder import folder_of
         print("\n".join(["", *(f"  {f}" for f in write_figures(folder_of(options.run), data, options.figures))]))
 
+_WIDEST = 150 # Characters of a line up to which the confusion matrix is printed
+
 def _print_confusion(model:Any, data:Any) -> None:
     "Accuracy, confusions and measures of each class of a `TrainedModel` on the test part of an `ImageData`."
     from tabulate import tabulate
     from sgan_nb.baseline import predict
-    from sgan_nb.evaluation import class_report, confusion_counts
+    from sgan_nb.evaluation import class_report, confusion_counts, largest_confusions
     predicted = predict(model.discriminator, data.test_images).logits[:, :data.n_classes].argmax(1)
     counts = confusion_counts(data.test_targets, predicted, data.n_classes)
     n, errors = counts.sum(), counts.sum() - counts.trace()
     print(f"{model.config.method} trained on {model.data}, tested on {data.name}: "
           f"accuracy {100 * (1 - errors / n):.2f}%, {errors} errors of {n:,}\n")
     rows = [[name, *row] for name, row in zip(data.classes, counts)]
-    print(tabulate(rows, headers=["true \\ predicted", *data.classes]), "\n")
+    table = tabulate(rows, headers=["true \\ predicted", *data.classes])
+    if len(table.splitlines()[1]) > _WIDEST:
+        rows = [(data.classes[t], data.classes[p], n, counts[t].sum()) for t, p, n in largest_confusions(counts, 20)]
+        table = tabulate(rows, headers=["true", "predicted", "images", "of"])
+        print(f"The {len(rows)} largest confusions (--figures draws the whole matrix):\n")
+    print(table, "\n")
     print(tabulate(class_report(counts, data.classes), headers="keys", floatfmt=".4f"))
 
 # %% ../../nbs/use/commands.ipynb #42e66e8f

@@ -63,7 +63,7 @@ def class_scores(
     model:TrainedModel, # A finished run
     data:ImageData, # Its test set is used
 ) -> str: # Markdown
-    "Accuracy of each class, confusion matrix and largest confusions."
+    "Accuracy of each class, largest confusions, and the matrix of up to 20 classes."
     predicted = predict(model.discriminator, data.test_images).logits[:, :data.n_classes].argmax(1)
     counts = confusion_counts(data.test_targets, predicted, data.n_classes)
     names = [name.replace("|", r"\|") for name in data.classes]
@@ -73,9 +73,13 @@ def class_scores(
     return "\n\n".join((
         f"Counted again at export, on the same test images: {errors:,} errors of {counts.sum():,}.",
         _table(rows, ["class", "accuracy (%)", "precision (%)", "images"]),
-        f"Most frequent errors: {_largest(counts, data.classes)}. "
-        "Rows of the matrix are true classes, columns predicted ones.",
-        _table([(name, *row) for name, row in zip(names, counts)], ["", *names])))
+        f"Most frequent errors: {_largest(counts, data.classes)}.", *_matrix(counts, names)))
+
+def _matrix(counts:np.ndarray, names:list[str]) -> list[str]:
+    "Confusion matrix with its caption; nothing for more classes than a page is wide."
+    if len(names) > 20: return []
+    return ["Rows of the matrix are true classes, columns predicted ones.",
+            _table([(name, *row) for name, row in zip(names, counts)], ["", *names])]
 
 def _largest(counts:np.ndarray, classes:tuple) -> str:
     "The three most frequent confusions in words."

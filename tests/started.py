@@ -62,10 +62,10 @@ class Started:
 
 
 def gpu_run(arguments):
-    "report/gpu_run.py with a plan, a folder of runs and one of the report; the two circles get one epoch of twenty."
+    "report/gpu_run.py with a plan, a folder of runs and one of the report; the two circles are trained once, for one epoch."
     from sgan_nb.report import build
-    trained = build.train_planes
-    build.train_planes = lambda epochs: trained(1)
+    planes = build.train_planes(1)
+    build.train_planes = lambda epochs, repeat: planes
     os.environ.update(zip(("SGAN_PLAN", "SGAN_RUNS", "SGAN_REPORT"), arguments))
     os.chdir(ROOT)
     runpy.run_path("report/gpu_run.py", run_name="__main__")

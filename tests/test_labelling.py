@@ -351,6 +351,19 @@ def test_grid_and_review(visit, shots):
 DESK, PHONE = dict(width=1100, height=800), dict(width=360, height=740)
 
 
+@pytest.mark.parametrize("viewport, in_sight", [(DESK, ["#picture", "#undo"]), (PHONE, ["#picture"])],
+                         ids=["desk", "phone"])
+def test_many_classes_leave_the_picture_in_sight(visit, shots, viewport, in_sight):
+    names = [f"class {i} of 40" for i in range(40)]
+    with Labeler(shots, "--classes", *names) as labeler:
+        page = visit(labeler, viewport=viewport)
+        page.locator("#classes button").last.scroll_into_view_if_needed()
+        for place in in_sight: assert 0 <= page.locator(place).bounding_box()["y"] < viewport["height"] - 30
+        page.locator("#classes button").last.click()
+        settled(page)
+        assert list(labels(shots).values()) == [names[-1]]
+
+
 @pytest.mark.parametrize("name, options", [
     ("desk", dict(viewport=DESK)), ("dark", dict(viewport=DESK, color_scheme="dark")),
     ("phone", dict(viewport=PHONE, has_touch=True))], ids=["light", "dark", "phone"])

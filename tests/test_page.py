@@ -197,17 +197,34 @@ def test_run_without_test_images(browser, tmp_path, known, sentence):
         page.context.close()
 
 
-def test_run_on_other_pictures(browser, tmp_path):
-    "A color run without a generator: open pictures instead of drawing, no gauge, no sheet."
+def photograph_run(folder, levels, **settings):
+    "A color run without a generator, on noise around levels of brightness by the name of the class."
     rng = np.random.default_rng(0)
-    for name in "dark", "bright":
-        (tmp_path / "photos" / name).mkdir(parents=True)
+    for name, level in levels.items():
+        (folder / "photos" / name).mkdir(parents=True)
         for i in range(6):
-            pixels = rng.integers(0, 120, (40, 40, 3), dtype=np.uint8) + (0 if name == "dark" else 130)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
-    config = replace(METHODS["baseline"], data=f"folder:{tmp_path / 'photos'}", image_size=16, n_labels=8, epochs=3,
-                     device="cpu")
-    train(config, folder=tmp_path / "run", progress=False)
+            pixels = rng.integers(0, 100, (40, 40, 3), dtype=np.uint8) + np.uint8(level)
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{i}.png")
+    config = replace(METHODS["baseline"], data=f"folder:{folder / 'photos'}", image_size=16, device="cpu", **settings)
+    train(config, folder=folder / "run", progress=False)
+
+
+def test_many_classes_the_likely_ones_first(browser, tmp_path):
+    photograph_run(tmp_path, {f"class {i:02}": 12 * i for i in range(12)}, n_labels=24, epochs=1)
+    with Server(tmp_path / "run") as server:
+        page = browser.new_context().new_page()
+        page.goto(server.url)
+        page.set_input_files("#file", tmp_path / "photos/class 11/0.png")
+        expect(page.locator("#answer")).to_contain_text("class")
+        shares = [float(text.rstrip("%")) for text in page.locator("#bars .number").all_inner_texts()]
+        assert len(shares) == 12 and shares == sorted(shares, reverse=True)
+        assert page.locator("#bars .row span").first.inner_text() == page.locator("#answer").inner_text()
+        page.context.close()
+
+
+def test_run_on_other_pictures(browser, tmp_path):
+    "Open pictures instead of drawing, no gauge, no sheet."
+    photograph_run(tmp_path, {"dark": 0, "bright": 150}, n_labels=8, epochs=3)
     with Server(tmp_path / "run") as server:
         page = browser.new_context().new_page()
         page.goto(server.url)

@@ -62,7 +62,7 @@ class Started:
 
 
 def gpu_run(arguments):
-    "report/gpu_run.py with a plan, a folder of runs and one of the report; the two circles are trained once, for one epoch."
+    "report/gpu_run.py with a plan, a folder of runs and one of the report; the circles are trained once, one epoch."
     from sgan_nb.report import build
     planes = build.train_planes(1)
     build.train_planes = lambda epochs, repeat: planes

@@ -20,7 +20,7 @@ from sgan_nb.use.commands import export_command
 from sgan_nb.use.export import FORMATS, export_run
 
 PAIRS = {"baseline": "none", "conv": "conv", "strided": "conv-small", "mlp": "mlp", "conv-128": "none",
-         "residual": "none", "strided-residual": "conv-small", "strided-wide": "conv-small", "simple-cnn": "none",
+         "residual": "none", "strided-wide": "conv-small", "simple-cnn": "none",
          "deep-cnn": "conv-small", "resnet18": "dcgan", "mlp-small": "mlp-small"}
 NOISY = dict(input_noise=0.3, hidden_noise=0.5, dropout=0.3, augmentation="none", epochs=1, epoch_steps=3, device="cpu")
 

@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from ..baseline import BaselineCNN, ClassifierOutput
 from ..discriminator import ConvDiscriminator, Discriminator, GaussianNoise, StridedDiscriminator
 from ..generator import GENERATORS
-from .residual_network import ResidualDiscriminator, StridedResidualDiscriminator
+from .residual_network import ResidualDiscriminator
 from .settings import TrainConfig
 
 # %% ../../nbs/methods/networks.ipynb #ca56950a
@@ -174,8 +174,7 @@ def outputs_of_groups(
 DISCRIMINATORS:dict[str, Callable[..., nn.Module]] = {
     "baseline": BaselineCNN, "conv": ConvDiscriminator, "strided": StridedDiscriminator, "mlp": MLPDiscriminator,
     "conv-128": OdenaDiscriminator, "simple-cnn": SimpleCNN, "deep-cnn": DeepCNN, "resnet18": ResNet18,
-    "residual": ResidualDiscriminator, "strided-residual": StridedResidualDiscriminator,
-    "strided-wide": partial(StridedDiscriminator, width=32),
+    "residual": ResidualDiscriminator, "strided-wide": partial(StridedDiscriminator, width=32),
     "mlp-small": partial(MLPDiscriminator, widths=(100, 100)),
 } # Called with (image_shape, n_outputs, **settings)
 

@@ -158,10 +158,13 @@ def predict_uploads(
     seen:bool, # Also return what the network saw
 ) -> Predictions: # In the order of the uploads
     "Classify uploaded pictures in one batch; `ValueError` naming the first bad one."
-    inputs, left = [], service.settings.max_pixels
+    inputs, used, limit = [], 0, service.settings.max_pixels
     for name, contents in uploads:
-        picture = open_picture(BytesIO(contents), name, left)
-        left -= picture.width * picture.height
+        try: picture = open_picture(BytesIO(contents), name, limit - used)
+        except ValueError as e:
+            of_all = f", of {limit:,} for all pictures of a request" if used and "is too large" in str(e) else ""
+            raise ValueError(f"{e}{of_all}") from None
+        used += picture.width * picture.height
         inputs.append(picture_input(picture, name, service.model))
     rows, threshold = classify(service.model, torch.stack(inputs)), service.results.get("fake_threshold")
     predictions = [_prediction(name, row, service.model, threshold, data_url(image) if seen else None)

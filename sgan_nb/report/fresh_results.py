@@ -15,7 +15,7 @@ from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
 from ..measuring.fresh_draws import error_rows, spread_parts
 from ..measuring.results_table import with_spread
-from .differences import difference_texts, find_differences
+from .differences import difference_texts, find_differences, interval_text
 from .latex import tabular
 
 # %% ../../nbs/report/fresh_results.ipynb #f7e50007
@@ -41,14 +41,10 @@ _BESIDE = [ # What was published for 100 labels of MNIST: source, test error (%)
     ("Dai et al. 2017, best on test", "0.795 ± 0.098", ""), ("Kang et al. 2020", "0.57", ""),
     ("Luo et al. 2018, unverified", "0.66 ± 0.07", ""), ("Wu et al. 2019, unverified", "0.42 ± 0.03", "")]
 
-def _interval_text(row:dict) -> str:
-    "Interval of the mean of a row of `error_rows`; nothing for one draw."
-    return "{:.2f} to {:.2f}".format(*row["interval"]) if row["interval"] else ""
-
 def _cells(row:dict) -> dict:
     "What both tables say of a row of `error_rows`."
     return {"method": row["method"], "n": row["runs"], "test error (%)": with_spread(row["error"], row["std"]),
-            "worst": f"{row['worst']:.2f}", "95% interval": _interval_text(row)}
+            "worst": f"{row['worst']:.2f}", "95% interval": interval_text(row["interval"])}
 
 def fresh_table(
     results:list[dict], # From `read_fresh`
@@ -84,7 +80,7 @@ def error_values(
         found = values.setdefault(case_name(r["data"], r["labels"], r["strategy"]), {}).setdefault(r["method"], {})
         found |= dict(n=r["runs"], error=r["error"], accuracy=100 - r["error"], worst=r["worst"], best=min(r["errors"]),
                       result=with_spread(r["error"], r["std"]), right=with_spread(100 - r["error"], r["std"]))
-        if r["interval"]: found["interval"] = _interval_text(r)
+        if r["interval"]: found["interval"] = interval_text(r["interval"])
     for (method, *case), parts in spread_parts(rows).items():
         values[case_name(*case)][method] |= dict(draw_std=parts["draw"], seed_std=parts["seed"],
                                                  seed_draws=parts["draws"])

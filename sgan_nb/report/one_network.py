@@ -17,7 +17,7 @@ from ..measuring.paired_tests import mcnemar_p
 from ..measuring.results_table import with_spread
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from .differences import TEST_HEADINGS, difference_texts, find_differences, points_text
+from .differences import TEST_HEADINGS, difference_texts, find_differences, interval_text
 from .fresh_results import error_values
 from .latex import tabular
 from .method_tables import OF_DISCRIMINATOR, OF_GENERATOR, loss_text
@@ -91,7 +91,7 @@ def variant_rows(
             "off": _switched_off(config), "n": len(by_draw),
             "test error (%)": with_spread(row["error"], row["std"]) if by_draw else "not run",
             "worst": f"{row['worst']:.2f}" if by_draw else "",
-            "95% interval": " to ".join(map(points_text, row["interval"])) if row["interval"] else "",
+            "95% interval": interval_text(row["interval"]),
             "errors by draw": ", ".join(by_draw.get(draw, "not run") for draw in draws_of(name)) if by_draw else ""})
     return table
 

@@ -11,6 +11,7 @@ import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 from .label_files import SPLITS, LabelRow, find_label_files, merge_label_rows, read_label_file
 from .label_matching import match_rows
 from .picture_files import PICTURE_SUFFIXES
@@ -88,7 +89,7 @@ def _folder_labels(files:list[str], below:str="") -> dict[str, str|None]:
     labels = {}
     for name in files:
         folder = name.removeprefix(below).rpartition("/")[0].partition("/")[0]
-        labels[name] = None if _is_pool(folder) else folder
+        labels[name] = None if _is_pool(folder) else normalize("NFC", folder)
     return labels
 
 # %% ../../nbs/sources/folder_layout.ipynb #d0ce5646
@@ -126,12 +127,13 @@ def _part_entries(root:Path, folder:str, files:list[str], part:str, skipped:Coun
 def _folder_parts(root:Path, folders:dict[str, list[str]]) -> dict[str, str]:
     "Part of each folder that is one, by its name; `ValueError` where that cannot be told."
     parts = {folder: _part(folder) for folder in folders if _part(folder)}
-    classes = [folder for folder in folders if not _part(folder) and not _is_pool(folder)]
+    classes = [normalize("NFC", folder) for folder in folders if not _part(folder) and not _is_pool(folder)]
     for part in set(parts.values()):
         named = [folder for folder in parts if parts[folder] == part]
         if len(named) > 1: raise ValueError(f"{root} holds {named[0]}/ and {named[1]}/: keep one for {_WORDS[part]}")
     if not classes: return parts
-    inside = {folder: {name.split("/")[1] for name in folders[folder] if name.count("/") > 1} for folder in parts}
+    inside = {folder: {normalize("NFC", name.split("/")[1]) for name in folders[folder] if name.count("/") > 1}
+              for folder in parts}
     for folder, part in list(parts.items()):
         if part == "train" and not inside[folder] & set(classes): del parts[folder] # a class, beside car and bus
         elif part == "train" or not inside[folder] & set(classes):

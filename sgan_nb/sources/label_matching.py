@@ -8,28 +8,31 @@ __all__ = ['match_rows']
 # %% ../../nbs/sources/label_matching.ipynb #1abe0004
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 from .label_files import LabelRow
 
 # %% ../../nbs/sources/label_matching.ipynb #1abe0006
 class _Names:
     "The pictures of a folder by what a row may call them."
     def __init__(self, files:list[str]):
-        self.exact, self.without_ending, self.without_folder = set(files), defaultdict(list), defaultdict(list)
+        self.exact, self.without_ending, self.without_folder = (defaultdict(list) for _ in range(3))
         for name in files:
-            path = PurePosixPath(name)
-            self.without_ending[name.rpartition(".")[0]].append(name)
+            path = PurePosixPath(composed := normalize("NFC", name))
+            self.exact[composed].append(name)
+            self.without_ending[composed.rpartition(".")[0]].append(name)
             for key in {path.name, path.stem}: self.without_folder[key].append(name)
 
     def of_path(self, path:str) -> list[str]:
         "Pictures of this path, with or without its ending."
-        return [path] if path in self.exact else self.without_ending.get(path, [])
+        composed = normalize("NFC", path)
+        return self.exact.get(composed) or self.without_ending.get(composed, [])
 
     def meant(self, row:str, moved:bool) -> list[str]:
         "Pictures that a row may mean; one that was moved may lose folders at its front."
         parts = row.strip("/").split("/")
         paths = ["/".join(parts[i:]) for i in range(len(parts))] if moved else [row]
         found = next(filter(None, map(self.of_path, paths)), [])
-        return found or ([] if "/" in row else self.without_folder.get(row, []))
+        return found or ([] if "/" in row else self.without_folder.get(normalize("NFC", row), []))
 
 def match_rows(
     rows:list[LabelRow], # Of a label file

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
+from unicodedata import normalize
 from filelock import FileLock
 from ..basics.atomic_files import write_atomically
 from ..sources.folder_layout import LOCK
@@ -25,7 +26,7 @@ def class_name(
     text:str, # What somebody typed
 ) -> str: # Without spaces around it
     "The name of a class; `ValueError` for one that cannot be one."
-    name = " ".join(text.split())
+    name = normalize("NFC", " ".join(text.split()))
     if name in NO_LABEL: raise ValueError(f"{name!r} stands for no label: choose another name")
     if not name.isprintable() or len(name) > 60 or re.match(r"[.\[{]", name) or re.search(r'[/\\:*?"<>|]', name):
         raise ValueError(f"{name[:60]!r} cannot be a class: at most 60 letters, without / \\ : * ? \" < > |, "
@@ -46,9 +47,8 @@ class LabelStore:
         check_annotator(annotator, f"--annotator {annotator}")
         self.root, self.files, self.annotator = Path(root), list(files), annotator
         self.file = self.root / (f"labels.{annotator}.csv" if annotator else "labels.csv")
-        self.rows, self.others, self.log = {}, {}, [] # by file name; by file; names in the order of their changes
+        self.rows, self.others, self.classes, self.log = {}, {}, [], [] # by file name; by file; names; names as changed
         self._stamps, self._guard, self._lock = {}, RLock(), FileLock(self.root / LOCK)
-        self.classes = []
         self.refresh()
         for name in classes: self.add_class(name)
 

@@ -953,6 +953,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'sgan_nb/sources/folder_layout.py'),
                                                'sgan_nb.sources.folder_layout._top': ( 'sources/folder_layout.html#_top',
                                                                                        'sgan_nb/sources/folder_layout.py'),
+                                               'sgan_nb.sources.folder_layout._why_left_out': ( 'sources/folder_layout.html#_why_left_out',
+                                                                                                'sgan_nb/sources/folder_layout.py'),
                                                'sgan_nb.sources.folder_layout.is_run_folder': ( 'sources/folder_layout.html#is_run_folder',
                                                                                                 'sgan_nb/sources/folder_layout.py'),
                                                'sgan_nb.sources.folder_layout.read_layout': ( 'sources/folder_layout.html#read_layout',

@@ -8,6 +8,7 @@ __all__ = ['find_pictures', 'known_labels', 'predict_files', 'write_predictions'
 # %% ../../nbs/use/predictions.ipynb #18a82e14
 import csv
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,19 +23,21 @@ from ..basics.atomic_files import write_atomically
 from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
 from ..sources.decoded_pictures import available_cores, content_hash
-from ..sources.folder_layout import read_layout, scan_pictures
+from ..sources.folder_layout import TO_SAVE, read_layout, scan_pictures
 from .picture_input import file_input
 
 # %% ../../nbs/use/predictions.ipynb #a056cde6
 def find_pictures(
     paths:list[Path], # Files, taken as they are, and folders, searched for pictures as training does
 ) -> tuple[list[Path], list[str]]: # Files, sorted within a folder, and their names: within the folder if there is one
-    "Picture files; `FileNotFoundError` for a path that does not exist or a folder without pictures."
+    "Picture files; `FileNotFoundError` for a path or folder without; a warning names formats that are not read."
     files, names = [], []
     for path in map(Path, paths):
         if not path.exists(): raise FileNotFoundError(f"no such file or folder: {path}")
-        inside = scan_pictures(path)[0] if path.is_dir() else None
-        if inside == []: raise FileNotFoundError(f"{path} holds no pictures")
+        inside, skipped = scan_pictures(path) if path.is_dir() else (None, {})
+        left_out = ", ".join(f"{n:,} {reason}" for reason, n in skipped.items() if TO_SAVE in reason)
+        if inside == []: raise FileNotFoundError(f"{path} holds no pictures" + f", only {left_out}" * bool(left_out))
+        if left_out: warnings.warn(f"{path}: left out {left_out}", stacklevel=2)
         files += [path] if inside is None else [path / name for name in inside]
         names += [str(path)] if inside is None else inside if len(paths) == 1 else [str(path / name) for name in inside]
     return files, names

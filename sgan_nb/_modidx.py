@@ -414,6 +414,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'sgan_nb.methods.terms': { 'sgan_nb.methods.terms.balance_loss': ( 'methods/terms.html#balance_loss',
                                                                                'sgan_nb/methods/terms.py'),
                                        'sgan_nb.methods.terms.check_names': ('methods/terms.html#check_names', 'sgan_nb/methods/terms.py'),
+                                       'sgan_nb.methods.terms.check_terms': ('methods/terms.html#check_terms', 'sgan_nb/methods/terms.py'),
                                        'sgan_nb.methods.terms.mutual_information': ( 'methods/terms.html#mutual_information',
                                                                                      'sgan_nb/methods/terms.py'),
                                        'sgan_nb.methods.terms.quarter_turns': ( 'methods/terms.html#quarter_turns',

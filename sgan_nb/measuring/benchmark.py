@@ -21,6 +21,7 @@ from ..data import ImageData
 from ..discriminator import class_probabilities
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig, changed_settings
+from ..methods.terms import check_terms
 from ..runs.run_data import data_of
 from ..runs.run_folder import read_config, read_history, read_results
 from ..runs.threads import choose_threads
@@ -37,8 +38,9 @@ def benchmark_cells(
     terms:str="", # Changes of every method's terms, such as "consistency=1@0.7-0.9 balance=0"
     **settings:Any, # Settings that replace those of every method, such as `epochs=1`
 ) -> list[TrainConfig]: # One per cell
-    "All combinations; `ValueError` naming the nearest method when one is unknown."
+    "All combinations; `ValueError` naming the nearest method or term when one is unknown."
     for method in methods: check_name(method, METHODS, "method")
+    check_terms(terms)
     return [METHODS[m].with_terms(terms, data=d, n_labels=n, draw=draw, seed=seed, **settings)
             for d in data for n in n_labels for draw in draws for seed in seeds for m in methods]
 
@@ -60,8 +62,7 @@ def cell_folder(
     kind, _, file = config.strategy.partition(":")
     place = f"{data_name.replace(':', '-')}-{config.n_labels or 'all'}"
     chosen = "" if kind == "random" else f"-{kind}" if kind != "file" else f"-{Path(file).stem}-{_hash_of(Path(file))}"
-    seed = f"-seed-{config.seed}" if config.seed else ""
-    return Path(out) / place / config.method / f"draw-{config.draw}{chosen}{seed}"
+    return Path(out) / place / config.method / f"draw-{config.draw}{chosen}{f'-seed-{config.seed}' * bool(config.seed)}"
 
 def _hash_of(file:Path) -> str:
     "Hash of a file's contents, eight hexadecimal digits; `missing` without one."
@@ -73,8 +74,7 @@ def check_same_settings(
     folder:Path, # Holds a run of today's or of an earlier version
 ) -> None:
     "Raise `ValueError` when the run in a folder has another configuration."
-    changed = changed_settings(read_config(folder)["config"], config, ("data", "device", "threads"))
-    if changed:
+    if changed := changed_settings(read_config(folder)["config"], config, ("data", "device", "threads")):
         raise ValueError(f"{folder} holds results with other settings ({', '.join(changed)}): "
                          "remove it or choose another --out")
 

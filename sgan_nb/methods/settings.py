@@ -9,7 +9,6 @@ __all__ = ['RANGES', 'TrainConfig', 'config_from_record', 'changed_settings']
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
-from ..basics.names import check_name
 from .term_weights import Weight, term_weights
 
 # %% ../../nbs/methods/settings.ipynb #22d3ff83
@@ -92,11 +91,8 @@ class TrainConfig:
         changes:str, # As for `term_weights`; a weight of 0 takes a term out
         **settings:Any, # Other fields that change with them
     ) -> "TrainConfig": # Others of the same kind
-        "The same settings with terms added, weighted anew or taken out; `ValueError` for an unknown term."
-        from sgan_nb.methods.terms import TERMS # imports this module, and torch
-        changed = term_weights(changes)
-        for name in changed: check_name(name, TERMS, "term")
-        return replace(self, terms=_canonical(self.weights | changed), **settings)
+        "The same settings with some terms added, weighted anew or taken out, and other fields changed at once."
+        return replace(self, terms=_canonical(self.weights | term_weights(changes)), **settings)
 
 def _canonical(weights:dict[str, Weight]) -> str:
     "Text of weights, sorted by name, zeros left out: equal objectives are equal texts."

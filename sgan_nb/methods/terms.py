@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TERMS', 'VIEWS', 'TURNED', 'supervised_term', 'unsupervised_term', 'balance_loss', 'mutual_information',
-           'quarter_turns', 'rotation_loss', 'check_names']
+           'quarter_turns', 'rotation_loss', 'check_terms', 'check_names']
 
 # %% ../../nbs/methods/terms.ipynb #6600664b
 import math
@@ -23,6 +23,7 @@ from .complement import entropy_loss, low_density_loss, pull_away_loss
 from .consistency import SCHEDULES, annealed_supervised_loss, consistency_loss
 from .networks import DISCRIMINATORS
 from .settings import TrainConfig
+from .term_weights import term_weights
 
 # %% ../../nbs/methods/terms.ipynb #4dd5ec54
 def supervised_term(
@@ -124,6 +125,12 @@ VIEWS:dict[str, Callable[[Tensor], Tensor]] = {
 TURNED = {"quarter turns"} # Kinds that look unlike upright images: the network sees them in a pass of their own
 
 # %% ../../nbs/methods/terms.ipynb #3fbb75d6
+def check_terms(
+    text:str, # Terms, or changes of them, as for `term_weights`
+) -> None:
+    "Raise `ValueError` for an unknown term, even one of weight 0: who takes out `consistncy` keeps consistency."
+    for name in term_weights(text): check_name(name, TERMS, "term")
+
 def check_names(
     config:TrainConfig, # Made by hand, by options or from a record
 ) -> None:
@@ -132,7 +139,7 @@ def check_names(
                          ("augmentation", AUGMENTATIONS), ("labeled_augmentation", ["same", *AUGMENTATIONS]),
                          ("annealing", SCHEDULES)):
         check_name(getattr(config, field), known, field)
-    for name in config.weights: check_name(name, TERMS, "term")
+    check_terms(config.terms)
     of_generator = [name for name in config.weights if TERMS[name].of == "generator"]
     reads_generated = [name for name in config.weights if "generated" in TERMS[name].needs and name not in of_generator]
     if config.generator == "none" and of_generator + reads_generated:

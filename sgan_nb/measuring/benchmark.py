@@ -60,9 +60,9 @@ def cell_folder(
 ) -> Path: # out / <data>-<labels> / <method> / draw-<draw>[-<strategy>][-seed-<seed>]
     "Where a cell's run is kept."
     kind, _, file = config.strategy.partition(":")
-    place = f"{data_name.replace(':', '-')}-{config.n_labels or 'all'}"
     chosen = "" if kind == "random" else f"-{kind}" if kind != "file" else f"-{Path(file).stem}-{_hash_of(Path(file))}"
-    return Path(out) / place / config.method / f"draw-{config.draw}{chosen}{f'-seed-{config.seed}' * bool(config.seed)}"
+    draw = f"draw-{config.draw}{chosen}" + (f"-seed-{config.seed}" if config.seed else "")
+    return Path(out) / f"{data_name.replace(':', '-')}-{config.n_labels or 'all'}" / config.method / draw
 
 def _hash_of(file:Path) -> str:
     "Hash of a file's contents, eight hexadecimal digits; `missing` without one."

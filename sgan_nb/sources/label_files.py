@@ -36,7 +36,6 @@ class LabelRow:
 FILE_COLUMNS = ("file_name", "filename", "file", "path", "image", "image_id", "id", "id_code") # First that is there
 LABEL_COLUMNS = ("label", "class", "choice", "category", "diagnosis", "target") # First that is there
 SPLIT_COLUMNS = ("split", "set", "subset") # First that is there
-
 SPLITS = {"": "", **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
           **dict.fromkeys(("test", "testing", "test_set", "eval", "evaluation"), "test"),
           **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")} # What is written -> what it means
@@ -64,8 +63,8 @@ def find_label_files(
     return []
 
 def _text(file:Path) -> str:
-    "Text of a file in composed letters, without the mark that Excel writes before it."
-    try: return normalize("NFC", file.read_bytes().decode("utf-8-sig"))
+    "Text of a file, without the mark that Excel writes before it."
+    try: return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = e.object[:e.start].count(b"\n") + 1
         raise ValueError(f"{file}, line {line}: not UTF-8; save it as CSV UTF-8") from None
@@ -157,7 +156,8 @@ def _label_row(values:dict[str, str], names:str, labels:str) -> LabelRow:
     if names not in values or labels not in values: raise ValueError(f"broken row (only {len(values)} values)")
     if not values[names].strip(): raise ValueError("no file name")
     known = {field.name: values[field.name].strip() for field in fields(LabelRow) if field.name in values}
-    known |= dict(file_name=file_name_in_row(values[names]), label=values[labels].strip())
+    known |= dict(file_name=normalize("NFC", file_name_in_row(values[names])),
+                  label=normalize("NFC", values[labels].strip())) # composed letters, as those of folders
     if known["label"].startswith(_SEVERAL): raise ValueError(f"several labels ({known['label'][:40]})")
     if known["label"] in NO_LABEL: known["label"] = None
     split, mark = _split(values), known.get("mark", "")

@@ -13,7 +13,7 @@ from .label_files import LabelRow
 
 # %% ../../nbs/sources/label_matching.ipynb #1abe0006
 class _Names:
-    "The pictures of a folder by what a row may call them."
+    "The pictures of a folder by what a row may call them, in composed letters as rows have them."
     def __init__(self, files:list[str]):
         self.exact, self.without_ending, self.without_folder = (defaultdict(list) for _ in range(3))
         for name in files:
@@ -24,15 +24,14 @@ class _Names:
 
     def of_path(self, path:str) -> list[str]:
         "Pictures of this path, with or without its ending."
-        composed = normalize("NFC", path)
-        return self.exact.get(composed) or self.without_ending.get(composed, [])
+        return self.exact.get(path) or self.without_ending.get(path, [])
 
     def meant(self, row:str, moved:bool) -> list[str]:
         "Pictures that a row may mean; one that was moved may lose folders at its front."
         parts = row.strip("/").split("/")
         paths = ["/".join(parts[i:]) for i in range(len(parts))] if moved else [row]
         found = next(filter(None, map(self.of_path, paths)), [])
-        return found or ([] if "/" in row else self.without_folder.get(normalize("NFC", row), []))
+        return found or ([] if "/" in row else self.without_folder.get(row, []))
 
 def match_rows(
     rows:list[LabelRow], # Of a label file

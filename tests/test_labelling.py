@@ -357,6 +357,7 @@ def test_many_classes_leave_the_picture_in_sight(visit, shots, viewport, in_sigh
     names = [f"class {i} of 40" for i in range(40)]
     with Labeler(shots, "--classes", *names) as labeler:
         page = visit(labeler, viewport=viewport)
+        until(page, "isSeen()")  # before that no answer is taken
         page.locator("#classes button").last.scroll_into_view_if_needed()
         for place in in_sight: assert 0 <= page.locator(place).bounding_box()["y"] < viewport["height"] - 30
         page.locator("#classes button").last.click()

@@ -12,6 +12,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'sgan_nb.basics.atomic_files': { 'sgan_nb.basics.atomic_files.write_atomically': ( 'basics/atomic_files.html#write_atomically',
                                                                                                'sgan_nb/basics/atomic_files.py')},
             'sgan_nb.basics.names': { 'sgan_nb.basics.names.check_name': ('basics/names.html#check_name', 'sgan_nb/basics/names.py'),
+                                      'sgan_nb.basics.names.count_text': ('basics/names.html#count_text', 'sgan_nb/basics/names.py'),
                                       'sgan_nb.basics.names.unknown_name': ('basics/names.html#unknown_name', 'sgan_nb/basics/names.py')},
             'sgan_nb.basics.plot_style': { 'sgan_nb.basics.plot_style.figure_name': ( 'basics/plot_style.html#figure_name',
                                                                                       'sgan_nb/basics/plot_style.py'),

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Generator, Tensor
+from ..basics.names import count_text
 from .decoded_pictures import DecodedPictures, read_decoded
 from .folder_layout import Layout, read_layout
 from .packaged_sets import held_out
@@ -47,9 +48,7 @@ def found_line(
     parts = [f"{len(classes)} classes ({', '.join(named)})", f"{(targets < 0).sum().item():,} unlabeled"]
     if len(validation): parts.append(f"{len(validation):,} validation")
     parts.append(f"{n_test:,} test" if n_test else "no test set")
-    if skipped:
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in skipped.items())
-        parts.append(f"{sum(skipped.values()):,} skipped ({reasons})")
+    if skipped: parts.append(f"{sum(skipped.values()):,} skipped ({count_text(skipped)})")
     return ", ".join(parts)
 
 def content_name(

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from ..basics.names import count_text
 from .options import command, listening_socket
 
 # %% ../../nbs/use/labelling_command.ipynb #5df7124f
@@ -88,8 +89,7 @@ def _keep_original(file:Path) -> list[str]:
 
 def _found(store:Any, rows:list[Any], skipped:Counter) -> list[str]:
     "Lines that say what was found: pictures, labels taken over, labels there are."
-    left_out = [f"{n:,} {reason}" for reason, n in skipped.items()]
-    lines = [f"{len(store.files):,} pictures" + (f"; left out: {', '.join(left_out)}" if left_out else "")]
+    lines = [f"{len(store.files):,} pictures" + (f"; left out: {count_text(skipped)}" if skipped else "")]
     if rows: lines.append(f"{len(rows):,} labels taken over from {'a table' if rows[0].how == 'import' else 'folders'}")
     labels = Counter(row.label for row in store.rows.values() if row.label is not None)
     if labels: lines.append(", ".join(f"{name} {labels[name]:,}" for name in store.classes) + f" in {store.file}")

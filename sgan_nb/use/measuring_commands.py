@@ -69,6 +69,8 @@ def _run_cells(cells:list[TrainConfig], options:Namespace) -> list[dict]:
     "Results of all cells, computed in the way that the options say."
     from sgan_nb.measuring.benchmark import run_grid
     from sgan_nb.runs.cluster import use_cluster
+    if (options.out / "table.md").exists() and not any(options.out.glob("*/*/draw-*")):
+        raise FileExistsError(f"{options.out / 'table.md'} is of no benchmark: choose another folder with --out")
     if options.cluster and options.together > 1:
         raise ValueError("runs are trained together in one process: leave out --cluster or --together")
     executor = use_cluster(options.cluster, options.out / "jobs") if options.cluster else None
@@ -80,11 +82,8 @@ def _run_cells(cells:list[TrainConfig], options:Namespace) -> list[dict]:
 def _vote(results:list[dict], cells:list[TrainConfig]) -> list[dict]:
     "Results of the soft votes over seeds, on each data set."
     from sgan_nb.measuring.benchmark import ensemble, loaded_data
-    voted = []
-    for cell in {cell.data: cell for cell in cells}.values():
-        data = loaded_data(cell)
-        voted += ensemble([r for r in results if r["data"] == data.name], data)
-    return voted
+    sets = [loaded_data(cell) for cell in {cell.data: cell for cell in cells}.values()]
+    return [vote for data in sets for vote in ensemble([r for r in results if r["data"] == data.name], data)]
 
 # %% ../../nbs/use/measuring_commands.ipynb #3d1dfa89
 def _speed_parser() -> ArgumentParser:

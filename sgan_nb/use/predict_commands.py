@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 from tabulate import tabulate
+from ..basics.names import count_text
 from .options import check_place, command
 
 # %% ../../nbs/use/predict_commands.ipynb #d5d644c0
@@ -45,8 +46,8 @@ def predict_command(
                          known_labels(folder_of(options.run), options.pictures))
     if options.csv:
         write_predictions(options.csv, rows, model.classes, options.bom)
-        counts = Counter(row.get("status", "unreadable") for row in rows)
-        print(f"{options.csv}: " + ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())))
+        counts = Counter(sorted(row.get("status", "unreadable") for row in rows))
+        print(f"{options.csv}: {count_text(counts)}")
         print(_how_far_to_trust(results))
     else: _print_rows([row for row in rows if not row["error"]], options.json)
     _name_broken(rows)
@@ -89,4 +90,4 @@ def sort_command(
     options = parser.parse_args(arguments)
     from sgan_nb.use.predictions import sort_pictures
     counts = sort_pictures(options.folder, options.table, options.out, options.link)
-    print(f"{options.out}: " + ", ".join(f"{n:,} {label}" for label, n in sorted(counts.items())))
+    print(f"{options.out}: {count_text(counts)}")

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 from ..basics.atomic_files import write_atomically
+from ..basics.names import count_text
 from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
 from ..sources.decoded_pictures import available_cores, content_hash
@@ -35,7 +36,7 @@ def find_pictures(
     for path in map(Path, paths):
         if not path.exists(): raise FileNotFoundError(f"no such file or folder: {path}")
         inside, skipped = scan_pictures(path) if path.is_dir() else (None, {})
-        left_out = ", ".join(f"{n:,} {reason}" for reason, n in skipped.items() if TO_SAVE in reason)
+        left_out = count_text({reason: n for reason, n in skipped.items() if TO_SAVE in reason})
         if inside == []: raise FileNotFoundError(f"{path} holds no pictures" + f", only {left_out}" * bool(left_out))
         if left_out: warnings.warn(f"{path}: left out {left_out}", stacklevel=2)
         files += [path] if inside is None else [path / name for name in inside]
@@ -185,4 +186,4 @@ def sort_pictures(
             os.symlink(source.resolve(), partial / place) if link else copy2(source, partial / place)
         os.replace(partial, out)
     finally: rmtree(beside, ignore_errors=True)
-    return Counter(place.parts[0] for place in places.values())
+    return Counter(sorted(place.parts[0] for place in places.values()))

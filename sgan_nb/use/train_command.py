@@ -9,7 +9,7 @@ __all__ = ['settings_for', 'train_command']
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
-from .options import add_names, add_settings, chosen_config, command, given_settings, print_files
+from .options import add_names, add_settings, chosen_config, command, print_files
 
 # %% ../../nbs/use/train_command.ipynb #8d000728
 def settings_for(
@@ -43,12 +43,11 @@ def _read(options:Namespace) -> tuple[Any, Any, bool]:
     "Settings, data and whether this process prints; everything that can be refused early is."
     config = chosen_config(options) # before anything slow is imported
     if options.folds == 1 or options.folds < 0: raise ValueError(f"--folds needs 2 or more, got {options.folds}")
-    from sgan_nb.methods.terms import check_names, check_terms
+    from sgan_nb.methods.terms import check_names
     from sgan_nb.runs.data_parallel import is_first_process, join_processes
     from sgan_nb.runs.run_data import data_of
     from sgan_nb.sources.read_options import is_own
     check_names(config) # before a data set is loaded
-    check_terms(given_settings(options).get("terms", ""))
     if config.data.startswith("folder:"):
         if options.out.resolve() == Path(config.data.partition(":")[2]).expanduser().resolve():
             raise ValueError(f"--out {options.out} is the folder of the pictures: choose another one for the run")

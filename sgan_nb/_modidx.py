@@ -502,6 +502,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                       'sgan_nb/report/figures_of_runs.py'),
                                                 'sgan_nb.report.figures_of_runs._errors_by_steps': ( 'report/figures_of_runs.html#_errors_by_steps',
                                                                                                      'sgan_nb/report/figures_of_runs.py'),
+                                                'sgan_nb.report.figures_of_runs._loss_scale': ( 'report/figures_of_runs.html#_loss_scale',
+                                                                                                'sgan_nb/report/figures_of_runs.py'),
                                                 'sgan_nb.report.figures_of_runs._mark_epochs': ( 'report/figures_of_runs.html#_mark_epochs',
                                                                                                  'sgan_nb/report/figures_of_runs.py'),
                                                 'sgan_nb.report.figures_of_runs._plain_numbers': ( 'report/figures_of_runs.html#_plain_numbers',

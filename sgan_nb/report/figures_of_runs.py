@@ -7,6 +7,7 @@ __all__ = ['mean_history', 'plot_learning', 'plot_convergence', 'plot_errors', '
 
 # %% ../../nbs/report/figures_of_runs.ipynb #7b085d96
 from statistics import mean, stdev
+from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -29,20 +30,27 @@ def plot_learning(
 ) -> Figure: # Losses left, accuracy right
     "Losses and test accuracy of every draw (thin) and their mean (bold) by training step."
     average = mean_history(histories)
-    losses = [k for k in average[0] if k not in ("epoch", "step", "seconds") and not k.endswith("accuracy")]
+    losses = [key for key in dict.fromkeys(key for row in average for key in row) # some begin later
+              if key not in ("epoch", "step", "seconds") and not key.endswith("accuracy")]
     with plot_style():
         figure = Figure(figsize=(5.5, 2.5), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axes, keys in (left, losses), (right, ["test_accuracy"]):
-            for key, line, color in zip(keys, ("-", "--", ":", "-."), ("black", "0.35", "0.5", "0.2")):
+            for key, line, color in zip(keys, 2 * ("-", "--", ":", "-."), 4 * ["black"] + 4 * ["0.55"]):
                 for history in histories: axes.plot(*_points(history, key), line, color=color, linewidth=0.5, alpha=0.8)
                 axes.plot(*_points(average, key), line, color=color, linewidth=1.8, label=key)
             if decay_start < 1: axes.axvline(decay_start * average[-1]["step"], color="0.6", linestyle=":", linewidth=1)
         for history in histories: _mark_epochs(right, *_points(history, "test_accuracy"))
-        left.set(xlabel="step", ylabel="loss (epoch mean)", yscale="log")
-        figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=len(losses), frameon=False)
+        left.set(xlabel="step", ylabel="loss (epoch mean)")
+        left.set_yscale(**_loss_scale(average, losses))
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
         right.set(xlabel="step", ylabel="test accuracy (%)")
     return figure
+
+def _loss_scale(history:list[dict], losses:list[str]) -> dict[str, Any]:
+    "Arguments of `set_yscale`: logarithmic, linear about zero where a loss is negative, as mutual information is."
+    lowest = min(row[key] for row in history for key in losses if key in row)
+    return dict(value="log") if lowest > 0 else dict(value="symlog", linthresh=0.01)
 
 def _mark_epochs(axes:Axes, steps:list, values:list) -> None:
     "A circle at the best epoch of a draw, a dot at its last."

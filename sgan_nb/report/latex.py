@@ -12,11 +12,13 @@ from ..measuring.results_table import PUBLISHED, PUBLISHED_ERRORS, with_spread
 from ..runs.run_folder import read_history
 
 # %% ../../nbs/report/latex.ipynb #a0d17d3f
+_ESCAPED = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+
 def escape_latex(
     text:object, # What is shown as plain text
 ) -> str: # The same for LaTeX
     "Escape what LaTeX reads as commands."
-    text = re.sub(r"([&%$#_{}])", r"\\\1", str(text))
+    text = re.sub(r"[&%$#_{}\\^~]", lambda found: _ESCAPED.get(found[0], f"\\{found[0]}"), str(text))
     symbols = {" ± ": r"~$\pm$~", "±": r"$\pm$", "→": r"$\rightarrow$", "−": "--", "–": "--", "π": r"$\pi$",
                "τ": r"$\tau$"}
     for plain, escaped in symbols.items(): text = text.replace(plain, escaped)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from ..basics.atomic_files import write_atomically
 
 # %% ../../nbs/report/manifest.ipynb #638a2f48
 def hash_of_contents(
@@ -47,7 +48,8 @@ def record_sources(
     if not sources: raise ValueError(f"{name} has no source: nothing matches {', '.join(patterns)}")
     entry = dict(hash=hash_of_contents(report / name), patterns=list(patterns), sources=sources)
     entries = read_manifest(report) | {name: entry}
-    (report / "manifest.json").write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+    text = json.dumps(dict(sorted(entries.items())), indent=1) + "\n"
+    write_atomically(report / "manifest.json", lambda file: file.write_text(text))
 
 # %% ../../nbs/report/manifest.ipynb #e695dde3
 def stale_files(

@@ -17,7 +17,7 @@ _SOURCES = { # Method -> whose it is; ours otherwise
     "petrova-supervised": "Petrova 2020", "uda": "Xie 2020", "uda-annealed": "Xie 2020", "uda-simple": "Xie 2020",
     "fixmatch": "Sohn 2020"}
 OF_DISCRIMINATOR = {"supervised": "S", "unsupervised": "U", "consistency": "C", "mutual-information": "I",
-                    "balance": "B", "rotation": "R", "entropy": "E"}
+                    "balance": "B", "rotation": "Rot", "entropy": "E"}
 OF_GENERATOR = {"feature-matching": "FM", "fooling": "F", "low-density": "LD", "pull-away": "PT"}
 
 def loss_text(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from matplotlib.figure import Figure
+from ..basics.atomic_files import write_atomically
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
 from ..measuring.results_table import format_table, summarize
@@ -25,7 +26,7 @@ from ..runs.run_folder import read_history, read_record, read_results
 @dataclass(frozen=True)
 class Work:
     "Folders of a plan and of its report, and what is found there."
-    plan:str # tiny, cpu, gpu or none
+    plan:str # tiny, cpu, evidence, gpu or none
     out:Path # Runs, with weights
     report:Path # Gets results, figures, tables and manifest.json
 
@@ -98,9 +99,11 @@ def train_and_collect(
 ) -> str: # One table of all results
     "Train what the plan says and is not there yet, then collect the records of all finished runs."
     run_plan(work.plan, work.out)
-    found = collect_results(work.out, work.report / "results")
-    print(f"plan {work.plan}: {found} finished runs with weights, {len(work.results)} results")
-    return format_table(summarize(work.results))
+    is_fresh = work.plan in ("gpu", "evidence") # draws without a part in any choice: not averaged with draws 0 to 2
+    found = collect_results(work.out, work.report / ("evidence" if is_fresh else "results"))
+    results = work.evidence if is_fresh else work.results
+    print(f"plan {work.plan}: {found} finished runs with weights, {len(results)} results")
+    return format_table(summarize(results))
 
 # %% ../../nbs/report/work.ipynb #90827829
 def save_figure(
@@ -109,12 +112,11 @@ def save_figure(
     figure:Figure, # To be written
     patterns:list[str], # What it was made from, relative to the report
 ) -> Figure: # The same
-    "Write a figure as PDF with hardware and number of runs in its metadata, and as PNG; list it in the manifest."
+    "Write a figure as PDF with the number of its records and their hardware in its metadata, and as PNG; list both."
     sources = [work.report / source for source in source_hashes(work.report, patterns)]
-    records = [read_record(f, "it was there a moment ago") for f in sources
-               if f.name == "results.json" or f.suffix == ".json" and not f.parent.name.startswith("draw-")]
-    hardware = sorted({r["environment"]["hardware"] for r in records if "environment" in r})
-    subject = f"{len(records)} run{'s' * (len(records) != 1)} on {' and '.join(hardware)}"
+    records = [read_record(f, "it was there a moment ago") for f in sources if f.suffix == ".json"]
+    hardware = [r["environment"]["hardware"] for r in records if "environment" in r]
+    subject = f"{len(hardware)} record{'s' * (len(hardware) != 1)}: {' and '.join(sorted(set(hardware)))}"
     file = work.report / "figures" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     with plot_style(): # decides how fonts are embedded
@@ -133,5 +135,5 @@ def save_text(
     "Write a table or the numbers; list it in the manifest."
     file = work.report / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_atomically(file, lambda new: new.write_text(text, encoding="utf-8"))
     record_sources(work.report, name, patterns)

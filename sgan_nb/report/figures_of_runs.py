@@ -120,22 +120,28 @@ def plot_label_counts(
     results:list[dict], # Results of runs on MNIST, labels chosen at random
     methods:tuple[str, ...]=("baseline", "augmented", "sgan", "sgan-uda", "sgan-graph"), # Own methods to draw
 ) -> Figure: # One row of marks per number of labels
-    "Test error by number of labels: own runs filled, published values open; of these the series, not single points."
-    series = {name: (points, "none", "0.45") for name, points in PUBLISHED_ERRORS.items() if len(points) > 1}
-    series |= {f"{m} (here)": (points, "full", "black") for m in methods if (points := _errors_by_labels(results, m))}
+    "Test error by number of labels: own runs black, published values grey; of these the series, not single points."
+    published = [(name, points) for name, points in PUBLISHED_ERRORS.items() if len(points) > 1]
+    own = [(f"{m} (here)", points) for m in methods if (points := _errors_by_labels(results, m))]
+    series = {name: (points, f":{mark}", "none", "0.45") for (name, points), mark in zip(published, "os^DvP<>")}
+    series |= {name: (points, f":{mark}", "full", "black") for (name, points), mark in zip(own, "X^oDs")}
     counts = sorted({n for points, *_ in series.values() for n in points})
     with plot_style():
         figure = Figure(figsize=(5.5, 3.4), layout="constrained")
         axes = figure.subplots()
-        for i, (name, (points, fill, color)) in enumerate(series.items()):
+        for i, (name, (points, look, fill, color)) in enumerate(series.items()):
             at = {n: counts.index(n) + 0.7 * (i / max(1, len(series) - 1) - 0.5) for n in sorted(points)}
-            _draw_series(axes, at, points, fmt=":" + "os^DvP*Xph<>"[i % 12], color=color, fillstyle=fill, label=name)
-        for n in range(1, len(counts)): axes.axvline(n - 0.5, color="0.85", linewidth=0.6)
-        axes.set(xlabel="labeled images", ylabel="test error (%)", yscale="log", ylim=(_LOWEST, 40),
-                 xticks=range(len(counts)), xticklabels=counts, xlim=(-0.5, len(counts) - 0.5))
+            _draw_series(axes, at, points, fmt=look, color=color, fillstyle=fill, label=name)
+        axes.set(ylabel="test error (%)", yscale="log", ylim=(_LOWEST, 60))
         _plain_numbers(axes.yaxis)
+        _count_columns(axes, counts)
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return figure
+
+def _count_columns(axes:Axes, counts:list[int]) -> None:
+    "A column for each number of labels, parted by lines."
+    for n in range(1, len(counts)): axes.axvline(n - 0.5, color="0.85", linewidth=0.6)
+    axes.set(xlabel="labeled images", xticks=range(len(counts)), xticklabels=counts, xlim=(-0.5, len(counts) - 0.5))
 
 _LOWEST = 0.3 # Percent, the foot of the axis
 

@@ -247,7 +247,7 @@ def test_self_training_and_search_take_minus_one_as_unlabeled(blobs):
 
 
 def test_far_rows_are_named_by_number(fitted, digits):
-    with pytest.warns(UserWarning, match="396 of 397 rows have values farther outside") as heard:
+    with pytest.warns(UserWarning, match="396 of 397 rows lie far outside") as heard:
         fitted.predict(np.concatenate([digits[3][:1], 255 * digits[3][1:]]))
     assert heard[0].filename == __file__
 

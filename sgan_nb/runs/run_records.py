@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from ..basics.atomic_files import write_atomically
+from ..basics.atomic_files import remove_unfinished, write_atomically
 from ..baseline import accuracy, predict
 from ..data import ImageData, image_grid
 from ..discriminator import fake_threshold
@@ -32,7 +32,10 @@ def open_run(
     "Continue where the folder is, and record settings, data and environment."
     if state.processes.on_first((folder / "last.pt").exists): load_checkpoint(state, folder / "last.pt")
     if not is_writer: return
-    if not is_finished(state): (folder / "results.json").unlink(missing_ok=True) # they belong to a smaller budget
+    remove_unfinished(folder)
+    if not is_finished(state): # what there is at the end belongs to a smaller budget; a checkpoint has its own weights
+        for file in folder / "results.json", folder / "test_predictions.npy", *folder.glob("best_*.pt"):
+            file.unlink(missing_ok=True)
     d = state.data
     save_json(folder / "config.json", dict(config=asdict(state.config), data=d.name, image_shape=list(d.image_shape),
                                            classes=list(d.classes)))

@@ -21,6 +21,7 @@ from urllib.request import Request, urlopen
 import torch
 from platformdirs import user_cache_dir
 from torch import Tensor
+from ..basics.atomic_files import is_writable
 from .read_options import ReadOptions
 
 # %% ../../nbs/sources/archives.ipynb #929bfda3
@@ -130,11 +131,6 @@ def _download(name:str, archives:list[tuple], folder:Path, advice:str):
     raise ConnectionError(f"{name} could not be downloaded ({'; '.join(reasons)}): {advice}")
 
 # %% ../../nbs/sources/archives.ipynb #9f02d5da
-def _is_writable(folder:Path) -> bool:
-    "Whether files may be made in a folder that may not exist yet."
-    while not folder.exists(): folder = folder.parent
-    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
-
 def _move_files(source:Path, target:Path):
     "Move all files below one folder to another, each in one step, replacing what is there."
     for path in [path for path in source.rglob("*") if path.is_file()]:
@@ -166,7 +162,7 @@ def _unpack(name:str, source:ArchiveSource, places:list[Path], download:bool):
 
 def _provide(name:str, source:ArchiveSource, root:Path, download:bool) -> Path:
     "Find, check and if need be unpack a stored set; returns the root below which its files lie."
-    places = [root] if _is_writable(root / source.folder) else [root, cache_folder()]
+    places = [root] if is_writable(root / source.folder) else [root, cache_folder()]
     for place in places:
         if all((place / source.folder / file).is_file() for file in source.unpacked): break
     else: _unpack(name, source, places, download)

@@ -121,7 +121,6 @@ def read_label_file(
     label_column:str|None=None, # Column of the labels; None: the first of `LABEL_COLUMNS` that is there
 ) -> list[LabelRow]: # One a picture, in the order of the file
     "Rows of a label file; `ValueError` naming file and line for what cannot be understood."
-    file = Path(file)
     header, table = (_json_rows if file.suffix.lower() == ".jsonl" else _csv_rows)(file)
     if any(name.startswith("region_") for name in header):
         raise ValueError(f"{file}, line 1: regions of pictures (VIA); only labels of whole pictures are read")
@@ -131,10 +130,12 @@ def read_label_file(
     for line, values in table:
         try: row = _label_row(values, names, labels)
         except ValueError as e: raise ValueError(f"{file}, line {line}: {e}") from None
-        first = rows.setdefault(row.file_name, row)
-        at = lines.setdefault(row.file_name, line)
-        if first.label != row.label:
-            raise ValueError(f"{file}, line {line}: {row.file_name} is {row.label}, but {first.label} in line {at}")
+        first, at = rows.get(row.file_name, row), lines.setdefault(row.file_name, line)
+        for field in "label", "split", "mark":
+            here, there = getattr(row, field), getattr(first, field)
+            if here != there and (field == "label" or here and there):
+                raise ValueError(f"{file}, line {line}: {row.file_name} is {here}, but {there} in line {at}")
+        rows[row.file_name] = replace(first, split=first.split or row.split, mark=first.mark or row.mark)
     return list(rows.values())
 
 def _column(file:Path, header:list[str], chosen:str|None, known:tuple[str, ...], what:str) -> str:
@@ -192,7 +193,6 @@ def write_label_file(
         row.label in NO_LABEL or row.label.startswith(_SEVERAL))), None)
     if lost is not None: raise ValueError(f"the class {lost!r} would mean no label or several in {file}: rename it")
     def write(path:Path) -> None:
-        "All rows; no label is empty."
         with open(path, "w", encoding="utf-8", newline="") as f:
             table = csv.writer(f, lineterminator="\n")
             table.writerow(field.name for field in fields(LabelRow))

@@ -18,11 +18,14 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", "
                     ".pbm", ".pnm") # Endings of file names that count as pictures in a folder, in any case
 
 # %% ../../nbs/sources/picture_files.ipynb #e87ec5fc
+class _OtherScale(ValueError):
+    "Pixels whose brightness is not known."
+
 def _scaled_to_bytes(picture:Image.Image) -> Image.Image:
-    "A picture of integers to 65,535 or of floating-point numbers to 1, in mode L; `OSError` for other values."
+    "A picture of integers to 65,535 or of floating-point numbers to 1, in mode L; `_OtherScale` for other values."
     x, scale = np.asarray(picture).astype(float), 1 if picture.mode == "F" else 65_535
     if x.min(initial=0) < 0 or x.max(initial=0) > scale:
-        raise OSError(f"pixels from {x.min():g} to {x.max():g}, expected 0 to {scale:,}")
+        raise _OtherScale(f"pixels from {x.min():g} to {x.max():g}, expected 0 to {scale:,}")
     return Image.fromarray((x * (255 / scale)).round().astype(np.uint8))
 
 def _over_ground(picture:Image.Image) -> Image.Image:
@@ -66,9 +69,13 @@ def open_picture(
     except Image.DecompressionBombError as e:
         raise ValueError(f"{name} is too large ({e}): at most {max_pixels:,} pixels are read") from None
     except FileNotFoundError: raise FileNotFoundError(f"no such file: {name}") from None
-    except Exception as e: # Pillow's decoders raise many types
-        raise ValueError(f"{name} is not a readable picture ({type(e).__name__}): "
-                         f"send one of {', '.join(PICTURE_FORMATS)}") from None
+    except Exception as e: raise _unreadable(name, e) from None # Pillow's decoders raise many types
+
+def _unreadable(name:str, e:Exception) -> ValueError:
+    "What is told of a picture that could not be decoded: why, where that is known, else the type of the error."
+    if isinstance(e, _OtherScale): return ValueError(f"{name} is not a readable picture: {e}")
+    return ValueError(f"{name} is not a readable picture ({type(e).__name__}): "
+                      f"send one of {', '.join(PICTURE_FORMATS)}")
 
 # %% ../../nbs/sources/picture_files.ipynb #df95e10e
 def square_pixels(

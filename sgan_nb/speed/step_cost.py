@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ceilings', 'step_milliseconds', 'mean_milliseconds', 'scaling_costs', 'scaling_table', 'peak_memory', 'speed_report',
-           'budget_milliseconds', 'beside_plain', 'plain_ratios']
+           'budget_milliseconds', 'beside_plain', 'plain_ratios', 'print_plain_ratios']
 
 # %% ../../nbs/speed/step_cost.ipynb #fa5412f7
 import sys
@@ -14,6 +14,7 @@ from resource import RUSAGE_SELF, getrusage
 from statistics import mean, median
 from unittest.mock import patch
 import torch
+from tabulate import tabulate
 from ..baseline import evaluate
 from ..generator import GENERATORS, MLPGenerator
 from ..methods.methods import METHODS
@@ -172,3 +173,12 @@ def plain_ratios(
     ratios = {way: sorted(ms / plain for ms, plain in zip(ms_of_turns, took["plain loop"]))
               for way, ms_of_turns in took.items()}
     return [(way, median(took[way]), median(r), r[0], r[-1]) for way, r in ratios.items()]
+
+def print_plain_ratios(
+    n:int, # Steps per turn
+) -> None:
+    "Print the time of a step beside that of a plain loop."
+    took = beside_plain(n)
+    print(f"\nimproved-gan on MNIST, medians of {len(took['plain loop'])} turns of {n} steps:\n")
+    headers, formats = ["", "ms per step", "of the plain loop", "from", "to"], ["", ".1f", ".2f", ".2f", ".2f"]
+    print(tabulate(plain_ratios(took), headers=headers, floatfmt=formats))

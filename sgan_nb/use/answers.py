@@ -9,12 +9,13 @@ __all__ = ['Prediction', 'Predictions', 'DataSheet', 'Health', 'Problem', 'Pictu
 # %% ../../nbs/use/answers.ipynb #383dc3b3
 import re
 from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 import torch
 from PIL import Image
 from pydantic import BaseModel, Field
 from ..data import image_grid
+from ..runs.run_data import public_config
 from ..runs.run_folder import accuracy_sentence, folder_of, read_results
 from ..runs.trained_model import TrainedModel, classify, load_run
 from ..sources.picture_files import open_picture
@@ -126,14 +127,13 @@ def data_sheet(
     "The data sheet; folders of this machine are left out."
     m, r, environment = service.model, service.results, service.results["environment"]
     known = {name: r[name] for name in ("n_labels", "n_unlabeled", "minutes")}
-    config = {name: re.sub(r"^(folder|file):.*[/\\]", r"\1:", value) if isinstance(value, str) else value
-              for name, value in asdict(m.config).items()}
     return DataSheet(
         **known, method=m.config.method, data=m.data, classes=m.classes, image_shape=m.image_shape,
         accuracy=r.get("accuracy"), errors=r.get("errors"), n_test=r.get("n"), accuracy_sentence=accuracy_sentence(r),
         weights=r.get("weights", "float32"), fake_threshold=r.get("fake_threshold"), generates=m.generator is not None,
         drawable=m.data in DARK_GROUND and m.data != "fashion-mnist", trained=environment["date"],
-        hardware=environment["hardware"], commit=environment["commit"], config=config)
+        hardware=environment["hardware"], commit=environment["commit"],
+        config=public_config(m.config))
 
 # %% ../../nbs/use/answers.ipynb #24872160
 def png_bytes(

@@ -32,7 +32,6 @@ def evaluate_command(
     for remark in remarks: print(f"\n{remark}")
     if options.figures:
         from sgan_nb.measuring.run_figures import write_figures
-        from sgan_nb.runs.run_folder import folder_of
         print("\n".join(["", *(f"  {f}" for f in write_figures(folder_of(options.run), data, options.figures))]))
 
 _WIDEST = 150 # Characters of a line up to which the confusion matrix is printed
@@ -135,6 +134,6 @@ def serve_command(
     from sgan_nb.use.service import create_app
     app = create_app(read_settings(**({"run": options.run} if options.run else {})))
     with listening_socket(options.host, options.port) as listening:
-        address = f"http://{options.host}:{options.port}"
+        address = f"http://{options.host}:{listening.getsockname()[1]}" # --port 0: one that the system gives
         print(f"{app.description}\n{address} (the page), {address}/docs (for programs); Ctrl-C stops it", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listening])

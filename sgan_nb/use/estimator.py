@@ -36,7 +36,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
     SelfTrainingClassifier, Pipeline and searches take -1 as it is meant.
 
     Predictions warn of rows far outside the range of the training rows: farther than that range is wide, for images the
-    range of all pixels, for vectors that of each feature.
+    range of all pixels, for vectors that of each feature. And they warn if ten or more rows all lie within 1% of it.
     """
     def __init__(self,
         method:str|None=None, # Key of METHODS; None: sgan-graph for images, sgan without views and for vectors

@@ -107,8 +107,8 @@ def warn_if_far(
 ) -> None:
     "Warn if rows lie outside [-3, 3], farther from the range of the training rows than it is wide, or in 1% of it."
     if n_far := int((images.flatten(1).abs().amax(1) > 3).sum()):
-        warnings.warn(f"{n_far} of {len(images)} rows have values farther outside the range of the rows that were "
-                      "fitted than that is wide: prepare them in the same way", stacklevel=5)
+        warnings.warn(f"{n_far} of {len(images)} rows lie far outside the range of the training rows, by more "
+                      "than its width: scale them as those were", stacklevel=5)
     if len(images) >= 10 and images.max() - images.min() < 0.02: # values to 1 after a fit on values to 255
         warnings.warn(f"the values of all {len(images)} rows lie within 1% of the range of the rows that were fitted: "
                       "prepare them in the same way", stacklevel=5)

@@ -125,13 +125,13 @@ EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors", "huggingf
 def export_run(
     run:Path, # Folder of a finished run, or its `best_discriminator` file
     formats:tuple[str, ...]=FORMATS, # Any of FORMATS
-    out:Path|None=None, # Folder to write to; `export` in the run folder if not given
+    out:Path|None=None, # Folder to write to; None: `export` in the run folder
 ) -> list[dict]: # One per file: file, contents, largest difference from PyTorch
-    "Write a run in other formats, with a model card; `ValueError` if a file does not do what the run does."
+    "Write a run in other formats and a model card; `ValueError` if a file does not do what the run does."
     _check_request(formats)
     model, folder = load_run(run), folder_of(run)
     results, out = finished_results(folder), _open_export(Path(out or folder / "export"))
-    data, facts, rows = stored_data(model, results), metadata(model, results), []
+    data, facts, rows = stored_data(folder, model, results), metadata(model, results), []
     if "safetensors" in formats: rows.append(_write_safetensors(out / "model.safetensors", model, facts))
     originals, inputs = exported_networks(model), compared_inputs(model, data)
     for name, network in exported_networks(load_run(run)).items() if _GRAPHS.keys() & set(formats) else ():

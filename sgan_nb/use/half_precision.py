@@ -12,7 +12,7 @@ from pathlib import Path
 from ..baseline import evaluate
 from ..data import ImageData
 from ..discriminator import fake_threshold
-from ..runs.run_data import data_of
+from ..runs.run_data import test_data
 from ..runs.run_folder import holds_run, read_results, save_json, save_tensors
 from ..runs.trained_model import TrainedModel, load_run
 
@@ -25,8 +25,7 @@ def shrink_run(
     "Copy a run with float16 weights and measure the copy on the test set; `FileExistsError` rather than overwriting."
     folder, out = Path(folder), Path(out)
     model, before = load_run(folder), read_results(folder)
-    data = data or data_of(model.config, image_shape=model.image_shape)
-    if data.name != model.data: raise ValueError(f"the run was trained on {model.data}, got {data.name}")
+    data = _data_of_run(folder, model, data)
     if holds_run(out): raise FileExistsError(f"{out} already holds a run: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     _save_halves(model, out)
@@ -40,6 +39,13 @@ def shrink_run(
     if has_tests: results["accuracy_before"] = before["accuracy"]
     save_json(out / "results.json", results)
     return results
+
+def _data_of_run(folder:Path, model:TrainedModel, data:ImageData|None) -> ImageData:
+    "The data set, or that of the settings; `ValueError` for another one than the run was trained on."
+    is_own = data is None and (folder / "files.json").is_file() # found by file: a name changes with every picture
+    data = data or test_data(folder, model.config, model.classes, model.image_shape, may_lack=True)[0]
+    if data.name != model.data and not is_own: raise ValueError(f"the run was trained on {model.data}, got {data.name}")
+    return data
 
 def _save_halves(model:TrainedModel, out:Path) -> None:
     "Write the networks of a run with all floating-point numbers in half precision."

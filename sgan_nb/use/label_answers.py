@@ -26,7 +26,7 @@ Short = Annotated[str, Field(max_length=60)]
 class AnswerBody(BaseModel):
     "A picture's answer."
     name: Name
-    label: Short | None
+    label: Name | None
     mark: Literal["", "unsure", "bad"]
     how: Literal["", "random", "typical", "doubtful", "rare", "confirmed"]
     seconds: Annotated[str, Field(pattern=r"^(\d{1,4}(\.\d)?)?$")]
@@ -40,7 +40,7 @@ class AnswersBody(BaseModel):
 class RowBody(BaseModel):
     "A row of a label file."
     file_name: Name
-    label: Short | None
+    label: Name | None
     split: Short
     how: Short
     mark: Literal["", "unsure", "bad", "disputed"]
@@ -60,9 +60,9 @@ class AskBody(BaseModel):
     count: Annotated[int, Field(ge=1, le=10_000)] = 40
     without: Annotated[list[Name], Field(max_length=100_000)] = []
     check: bool = False
-    kind: Annotated[str, Field(max_length=80)] = ""
-    name: Short = ""
-    new: Short = ""
+    kind: Annotated[str, Field(max_length=4110)] = ""
+    name: Name = ""
+    new: Name = ""
 
 # %% ../../nbs/use/label_answers.ipynb #cd72750e
 @dataclass(frozen=True)
@@ -193,6 +193,8 @@ def to_review(
     if kind == "disputed": names = [name for name, row in store.merged().items() if row.mark == "disputed"]
     elif kind == "unreadable": names = guesser.unreadable
     elif kind == "unlike": names = guesser.unlike()[::-1]
-    elif kind.startswith("class:"): names = [name for name, row in rows.items() if row.label == kind[6:]]
-    else: names = [name for name, row in rows.items() if row.mark == kind]
+    else:
+        what = "label" if kind.startswith("class:") else "mark"
+        found = [row for row in rows.values() if getattr(row, what) == kind.removeprefix("class:")]
+        names = [row.file_name for row in sorted(found, key=lambda row: row.time)]
     return [shown(labeling, name) for name in names[::-1] if name in labeling.number][:n]

@@ -159,7 +159,7 @@ class LabelGuesser:
         without:set[str]=frozenset(), # Files that are shown already
         n:int=24, # Tiles
     ) -> tuple[str|None, list[str]]: # A class, and pictures guessed to be of it, most doubtful first
-        "Pictures to confirm at once: of the class with the fewest labels, at random from the surer half."
+        "Of the class with the fewest labels among those with six guesses or more; at random from the surer half or n."
         rows = self.store.merged()
         waiting = [name for name in self.names if name not in without and is_open(rows.get(name))]
         of_class = {}

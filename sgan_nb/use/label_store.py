@@ -62,9 +62,10 @@ class LabelStore:
                 self.rows = rows
             listed = self._read_if_new(self.root / "classes.txt", lambda file: file.read_text("utf-8-sig").splitlines())
             self._add([row.label for row in self.rows.values()], self.classes if listed is None else listed)
-            for file in (self.root / "labels.csv", *self.root.glob("labels.*.csv")):
+            for file in (self.root / "labels.csv", *self.root.glob("labels.*.csv"), *self.others):
                 rows = None if file == self.file else self._read_if_new(file, self._rows_of_files)
                 if rows is not None: self.others = {**self.others, file: rows}
+            self.others = {file: rows for file, rows in self.others.items() if file in self._stamps} # not those gone
 
     def _rows_of_files(self, file:Path) -> list[LabelRow]:
         "Rows of a label file under the names of the pictures that they mean; those of no picture as they are."
@@ -76,7 +77,9 @@ class LabelStore:
     def _read_if_new(self, file:Path, read:Callable) -> list|None:
         "What a file holds if it was written since this was last asked; None if not, or if there is none."
         try: stat = os.stat(file)
-        except FileNotFoundError: return None
+        except FileNotFoundError:
+            self._stamps.pop(file, None)
+            return None
         stamp = stat.st_mtime_ns, stat.st_size, stat.st_ino
         if self._stamps.get(file) == stamp: return None
         contents = read(file)
@@ -142,8 +145,7 @@ class LabelStore:
             using = [file.name for file, rows in self.others.items() if old in {row.label for row in rows}]
             if using: raise ValueError(f"{', '.join(using)} has pictures of {old}, too: close the other page and "
                                        "rename the class in that file first")
-            before = self.change(lambda rows: {name: LabelRow(**vars(row) | {"label": new})
-                                               for name, row in rows.items() if row.label == old})
+            before = self.change(lambda rows: {n: replace(r, label=new) for n, r in rows.items() if r.label == old})
             self._write_classes(list(dict.fromkeys(new if name == old else name for name in self.classes)))
         return before
 
@@ -159,9 +161,8 @@ def answered(
 ) -> LabelRow|None: # The new row; None: there is nothing to keep
     "The row of a picture after an answer."
     known = known or LabelRow(answer.file_name)
-    is_check = in_check(known)
-    if answer.label is None and not answer.mark and not is_check: return None
-    how = known.how if is_check else answer.how or known.how
+    if answer.label is None and not answer.mark and not in_check(known): return None
+    how = known.how if in_check(known) else answer.how or known.how
     return replace(answer, split=known.split or "train", how=how)
 
 def in_check(
@@ -185,7 +186,6 @@ def draw_check(
     "Draw the check sample, unless there is one; rows without a label keep its place in the file."
     if n < 1: raise ValueError(f"the check sample needs at least 1 picture, got {n}")
     def draw(rows:dict[str, LabelRow]) -> dict[str, LabelRow]:
-        "Rows of the sample; none where there are some already."
         if any(map(in_check, rows.values())): return {}
         merged = store.merged()
         names = [row.file_name for row in merged.values() if in_check(row)]

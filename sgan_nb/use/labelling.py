@@ -51,10 +51,10 @@ def current_labeling(
 
 Shared = Annotated[Labeling, Depends(current_labeling)]
 
-def _saved(function, *arguments):
-    "What a function returns that writes; error 503 if it cannot."
+def _saved(function, *arguments, later=(OSError, ValueError)):
+    "What a function returns that writes; error 503 for what may go well later."
     try: return function(*arguments)
-    except (OSError, ValueError) as e: raise HTTPException(503, f"{e}") from None
+    except later as e: raise HTTPException(503, f"{e}") from None
 
 def _known(labeling:Labeling, names:list[str]) -> None:
     "Error 404 for a name that is not in the list."
@@ -141,12 +141,12 @@ def ask(
     if what == "next": said = {"items": next_pictures(labeling, body.count, set(body.without), body.check)}
     elif what == "grid": said = suggested_grid(labeling)
     elif what == "review": said = {"items": to_review(labeling, body.kind)}
-    elif what == "check": _saved(draw_check, store, body.count)
+    elif what == "check": _saved(draw_check, store, body.count, later=OSError)
     else:
         new = store.class_of(body.new if what == "rename" else body.name)
         said = {"name": _saved(store.add_class, new)} if what == "classes" else {}
         if what == "rename":
-            before = _saved(store.rename_class, body.name, new)
+            before = _saved(store.rename_class, body.name, new, later=OSError)
             said = {"before": _plain(before), "after": _plain({name: store.rows.get(name) for name in before})}
     return said | {"state": described(labeling, body.version)}
 

@@ -32,6 +32,8 @@ def class_keys(
         if not name or len(key) != 1: raise ValueError(f"--keys wants class=letter, as cat=c,dog=d, got {item!r}")
         if key in COMMAND_KEYS or key.isdigit() or key == " ":
             raise ValueError(f"--keys {item}: {key!r} is a key of the page itself, choose another letter")
+        if not key.isalpha() or key != key.lower():
+            raise ValueError(f"--keys {item}: {key!r} is no small letter, and the page takes no other key for a class")
         if key in keys: raise ValueError(f"--keys {item}: {key!r} is the key of {keys[key]}")
         keys[key] = name
     return keys
@@ -131,7 +133,8 @@ def label_command(
         store, lines = open_store(options.root, options.annotator, [*options.classes, *keys.values()])
         if options.check is not None: lines.append(f"check sample: {draw_check(store, options.check):,} pictures")
         labeling = load_labeling(store, run, keys, "one" if options.check is None else "check")
-        print(*lines, f"http://127.0.0.1:{options.port} (the page); Ctrl-C stops it", sep="\n", flush=True)
+        port = listening.getsockname()[1] # of --port 0 the one that the system gave
+        print(*lines, f"http://127.0.0.1:{port} (the page); Ctrl-C stops it", sep="\n", flush=True)
         settings = uvicorn.Config(create_label_app(labeling), log_level="warning", server_header=False)
         _serve(uvicorn.Server(settings), listening, labeling.guesser)
 

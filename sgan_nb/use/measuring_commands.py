@@ -124,12 +124,7 @@ def speed_command(
     "sgan_speed: milliseconds per step, where they go, and how far that is from the machine's limit."
     options = _speed_parser().parse_args(arguments)
     config = chosen_config(options)
-    if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
-    if options.target is not None and not 1 < options.target < 100:
-        raise ValueError(f"--target is a test accuracy in percent, between 1 and 100, got {options.target:g}")
-    if options.paths and not options.accuracy: raise ValueError("--paths goes with --accuracy")
-    if options.out and options.target is None and not options.accuracy:
-        raise ValueError("--out goes with --target or --accuracy: the other measurements are printed only")
+    _check_speed_options(options)
     if options.out: options.out.parent.mkdir(parents=True, exist_ok=True) # before minutes of measuring
     if options.target is not None: _print_time_to_accuracy(config, options)
     elif options.accuracy: _print_accuracies(config, options)
@@ -138,11 +133,25 @@ def speed_command(
         print_waits()
     else:
         from sgan_nb.runs.threads import as_a_run
+        from sgan_nb.speed.step_cost import print_plain_ratios
         from sgan_nb.speed.thread_choice import print_beside
         with as_a_run(config):
             _print_step_time(config, options)
-            if options.plain: _print_plain_ratios(options)
+            if options.plain: print_plain_ratios(options.steps)
         if options.beside: print_beside()
+
+def _check_speed_options(options:Namespace) -> None:
+    "Raise `ValueError` for numbers out of range, and for options of which one would be ignored."
+    if options.steps < 1: raise ValueError(f"--steps must be at least 1, got {options.steps}")
+    if options.target is not None and not 1 < options.target < 100:
+        raise ValueError(f"--target is a test accuracy in percent, between 1 and 100, got {options.target:g}")
+    if options.paths and not options.accuracy: raise ValueError("--paths goes with --accuracy")
+    if options.out and options.target is None and not options.accuracy:
+        raise ValueError("--out goes with --target or --accuracy: the other measurements are printed only")
+    instead, also = ([f"--{name}" for name in names if getattr(options, name)]
+                     for names in (("target", "accuracy", "waits"), ("growth", "beside", "plain")))
+    if len(instead) > 1 or instead and also:
+        raise ValueError(f"{', '.join(instead + also)}: {instead[0]} measures something else, ask for it alone")
 
 # %% ../../nbs/use/measuring_commands.ipynb #1a589770
 def _print_step_time(config:TrainConfig, options:Namespace) -> None:
@@ -159,14 +168,6 @@ def _print_step_time(config:TrainConfig, options:Namespace) -> None:
     print(tabulate(rows, headers=["part", "ms", "%"], disable_numparse=True))
     if options.growth:
         print("\n" + tabulate(scaling_table(scaling_costs(config, n=options.steps)), headers=["", "1 x", "2 x", "4 x"]))
-
-def _print_plain_ratios(options:Namespace) -> None:
-    "Time of a step beside that of a plain loop."
-    from sgan_nb.speed.step_cost import beside_plain, plain_ratios
-    took = beside_plain(options.steps)
-    print(f"\nimproved-gan on MNIST, medians of {len(took['plain loop'])} turns of {options.steps} steps:\n")
-    headers, formats = ["", "ms per step", "of the plain loop", "from", "to"], ["", ".1f", ".2f", ".2f", ".2f"]
-    print(tabulate(plain_ratios(took), headers=headers, floatfmt=formats))
 
 def _print_time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
     "The seconds to a test accuracy and their median, also written where the options say."

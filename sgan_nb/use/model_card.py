@@ -8,14 +8,13 @@ __all__ = ['CARD_MARK', 'finished_results', 'metadata', 'stored_data', 'class_sc
 # %% ../../nbs/use/model_card.ipynb #df60496d
 import json
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 from ..baseline import predict
 from ..data import ImageData
 from ..evaluation import class_report, confusion_counts, largest_confusions
-from ..runs.run_data import data_of
+from ..runs.run_data import public_config, test_data
 from ..runs.run_folder import accuracy_sentence, read_results
 from ..runs.trained_model import TrainedModel
 
@@ -43,20 +42,21 @@ def metadata(
     return {name: str(results[name]) for name in names if name in results} | dict(
         commit=str(results["environment"]["commit"]), classes=json.dumps(model.classes),
         image_shape=json.dumps(model.image_shape), pixels="[-1, 1]: p / 127.5 - 1 for a pixel p of 0 to 255",
-        latent="uniform in [0, 1)", config=json.dumps(asdict(model.config)))
+        latent="uniform in [0, 1)", config=json.dumps(public_config(model.config)))
 
 # %% ../../nbs/use/model_card.ipynb #3f34255d
 def stored_data(
+    folder:Path, # Its folder
     model:TrainedModel, # A finished run
     results:dict, # From `finished_results`
 ) -> ImageData|None: # None if it is not on disk; nothing is downloaded
-    "The data set of a run."
+    "The data set of a run, of own data the images that it was trained and tested on."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore") # auto warns of falling back on the sample, which is refused below if it differs
-        try: data = data_of(model.config, download=False, image_shape=model.image_shape)
+        try: data, _ = test_data(folder, model.config, model.classes, model.image_shape, download=False)
         except (ValueError, OSError): return None
-    found = (data.name, data.image_shape, data.classes, len(data.test_images))
-    return data if found == (model.data, model.image_shape, model.classes, results.get("n")) else None
+    is_same = data.name == model.data or (Path(folder) / "files.json").is_file() # a name of own data has their hash
+    return data if is_same and len(data.test_images) == results.get("n") else None
 
 # %% ../../nbs/use/model_card.ipynb #009a7a91
 def class_scores(
@@ -112,11 +112,11 @@ def front_matter(
 _STRATEGIES = {"random": "drawn at random, the same number of each class",
                "representative": "those nearest to cluster centers, chosen without looking at a label",
                "typical": "the most typical of each cluster, chosen without looking at a label"}
+_HONEST = "There was no test set", "The test set chose nothing; it was read once, after training"
 _SELECTIONS = {
-    "last": "the moving average at the end of a fixed budget of {epochs} epochs. "
-            "The test set chose nothing; it was read once, after training",
+    "last": "the moving average at the end of a fixed budget of {epochs} epochs. {test_set}",
     "validation": "the moving average after epoch {epoch} of {epochs}, the best on {n_validation} validation images, "
-                  "which count as labels. The test set chose nothing; it was read once, after training",
+                  "which count as labels. {test_set}",
     "test": "the moving average after epoch {epoch} of {epochs}, the best **on the test set**, "
             "so the accuracy is optimistic"}
 
@@ -125,8 +125,8 @@ def protocol(
     results:dict, # From `finished_results`
 ) -> str: # Markdown list
     "Labels, unlabeled images, reported weights and hardware of a run."
-    c, e = model.config, results["environment"]
-    curve = c.test_curve and c.select != "test"
+    c, e, is_tested = model.config, results["environment"], "accuracy" in results
+    curve = c.test_curve and c.select != "test" and is_tested
     shared = ", the labeled ones among them" if c.labeled_in_unlabeled and results["n_unlabeled"] else ""
     chosen = _STRATEGIES.get(c.strategy, "taken from a list") if c.n_labels else "all that had a label"
     own = "" if c.labeled_augmentation == "same" else f", of labeled images `{c.labeled_augmentation}`"
@@ -136,7 +136,7 @@ def protocol(
         f"- Method: `{c.method}`, discriminator `{c.discriminator}`, generator `{c.generator}`, "
         f"augmentation `{c.augmentation}`{own}, seed {c.seed}. All settings are in the metadata of the files "
         "above.",
-        f"- Reported weights: {_SELECTIONS[c.select].format(**results)}"
+        f"- Reported weights: {_SELECTIONS[c.select].format(**results, test_set=_HONEST[is_tested])}"
         f"{', but for a curve of test accuracy by epoch, drawn for the picture' if curve else ''}.",
         f"- Trained in {results['minutes']:.1f} minutes on {e['hardware']}, torch {e['torch']}, Python {e['python']}, "
         f"{e['date'][:10]}, commit {e['commit'] or 'unknown'}."))
@@ -154,16 +154,21 @@ def model_card(
     "Model card in the format of Hugging Face's hub. Needs the optional package huggingface_hub."
     c, shape, classes = model.config, " x ".join(map(str, model.image_shape)), ", ".join(model.classes)
     others = f" and {results['n_unlabeled']:,} unlabeled" if results["n_unlabeled"] else ""
-    accuracy, labels = f"{accuracy_sentence(results)}.", results["n_labels"]
+    labels = results["n_labels"]
     return "\n\n".join((
         f"---\n{front_matter(model, results).strip()}\n---\n{CARD_MARK}",
         f"# {c.method} on {model.data}, {labels:,} labels",
         f"A classifier of images of shape {shape} into {len(model.classes)} classes ({classes}), trained with sgan_nb "
-        f"on {labels:,} labeled{others} images of `{model.data}`. {accuracy}",
+        f"on {labels:,} labeled{others} images of `{model.data}`. {accuracy_sentence(results)}.",
         "## Files", _table(files, "keys"), "## Use", usage, "## Data and protocol", protocol(model, results),
-        "## Results", accuracy, class_scores(model, data) if data else _NO_IMAGES,
+        "## Results", *_results(model, results, data),
         "## Intended use", _INTENDED, "## Limits", _limits(model, results),
         "## License", "Apache 2.0, as sgan_nb. The training images have terms of their own.")) + "\n"
+
+def _results(model:TrainedModel, results:dict, data:ImageData|None) -> list[str]:
+    "What is known of the accuracy, and of each class where there were test images."
+    known = [f"{accuracy_sentence(results)}."]
+    return known + [class_scores(model, data) if data else _NO_IMAGES] * ("accuracy" in results)
 
 _NO_IMAGES = "The test images were not on disk at export, so accuracy per class is left out."
 _INTENDED = (
@@ -173,9 +178,10 @@ _INTENDED = (
 
 def _limits(model:TrainedModel, results:dict) -> str:
     "Markdown list of what the accuracy does not say."
-    limits = ["It gives one of its classes to any image, however unlike the training images.",
-              f"The accuracy is that of one draw of {results['n_labels']:,} labels and one seed, on images from the "
-              "source of the training images; others were not tested."]
+    limits = ["It gives one of its classes to any image, however unlike the training images."]
+    if "accuracy" in results:
+        limits.append(f"The accuracy is that of one draw of {results['n_labels']:,} labels and one seed, on images "
+                      "from the source of the training images; others were not tested.")
     if model.generator is not None:
         limits.append("`p_fake` is the probability that this run's own generator made the image. It was not tested "
                       "as a sign of unfamiliar images, and is not calibrated.")

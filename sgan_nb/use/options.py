@@ -19,6 +19,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any
 from fastcore.docments import docments
+from ..basics.atomic_files import UNFINISHED, is_writable
 from ..basics.names import check_name
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
@@ -34,11 +35,13 @@ def command(
             warnings.showwarning = lambda message, *_: print(f"WARNING: {message}", file=sys.stderr)
             try: function(arguments)
             except KeyboardInterrupt:
-                return _fail("stopped: finished epochs are kept "
-                             "(sgan_train --resume or the same sgan_benchmark continues)", 130)
+                how = _CONTINUED_BY.get(function.__name__)
+                return _fail(f"stopped: finished epochs are kept ({how} continues)" if how else "stopped", 130)
             except _expected_errors() as e: return _fail(f"error: {_said(e)}", 1)
         return 0
     return run
+
+_CONTINUED_BY = {"train_command": "sgan_train --resume", "benchmark_command": "the same sgan_benchmark"}
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     "Types of the errors that are told in one line."
@@ -48,7 +51,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 def _said(e:Exception) -> str:
     "An error in one line; the system's own with the file first, as it was named."
     if isinstance(e, OSError) and e.strerror and e.filename:
-        return f"{str(e.filename).removesuffix('.part')}: {e.strerror}"
+        return f"{UNFINISHED.sub('', str(e.filename))}: {e.strerror}"
     return " ".join(str(e).split())
 
 def check_place(
@@ -61,6 +64,8 @@ def check_place(
     if not is_folder and path.is_dir(): raise OSError(f"{path} is a folder: name a file in it")
     if not is_folder and not path.parent.is_dir():
         raise OSError(f"there is no folder {path.parent} to write {path.name} to: create it, or choose another place")
+    if not is_writable(path if is_folder else path.parent):
+        raise OSError(f"{path} cannot be written: choose another place")
 
 def listening_socket(
     host:str, # Address, such as 127.0.0.1

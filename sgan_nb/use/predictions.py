@@ -23,7 +23,7 @@ from ..basics.atomic_files import write_atomically
 from ..basics.names import count_text
 from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
-from ..sources.decoded_pictures import available_cores, content_hash
+from ..sources.decoded_pictures import content_hash, usable_cores
 from ..sources.folder_layout import TO_SAVE, read_layout, scan_pictures
 from .picture_input import file_input
 
@@ -67,7 +67,7 @@ def _read(file:Path, model:TrainedModel) -> tuple[Tensor|None, str]:
 
 def _inputs(files:list[Path], model:TrainedModel) -> Iterator[tuple[Tensor|None, str]]:
     "Inputs of files in their order, decoded on all cores, at most a thousand ahead."
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(len(usable_cores())) as pool:
         for first in range(0, len(files), 1000):
             yield from pool.map(lambda file: _read(file, model), files[first:first + 1000])
 

@@ -116,9 +116,10 @@ def _say_how_good(state:Any) -> None:
     "Print what is known of the accuracy, and where nothing is, how to get a number."
     r, estimate = state.results, state.results.get("cross_validation")
     took = f"{r['minutes']:.1f} minutes on {r['environment']['hardware']}"
-    checked = [row["validation_accuracy"] for row in state.history[-1:] if "validation_accuracy" in row]
+    kept = next(row for row in state.history if row["epoch"] == r["epoch"]) # of the reported weights
     if "accuracy" in r: print(f"test accuracy {r['accuracy']:.2f}% ({r['errors']} errors of {r['n']:,}), {took}")
-    elif checked: print(f"accuracy on the {r['n_validation']:,} validation pictures {checked[0]:.2f}%, {took}")
+    elif "validation_accuracy" in kept:
+        print(f"accuracy on the {r['n_validation']:,} validation pictures {kept['validation_accuracy']:.2f}%, {took}")
     elif not estimate:
         print(f"accuracy: not measured, there are no test pictures ({took}). To get a number: --folds 5 estimates it "
               "from the labels; or put some pictures of each class into test/; or label a random sample "

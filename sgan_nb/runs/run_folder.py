@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from ..basics.atomic_files import write_atomically
+from ..sources.picture_files import PICTURE_SUFFIXES
 from ..methods.settings import config_from_record
 from .data_parallel import is_first_process
 
@@ -64,11 +65,14 @@ _WRITTEN = "results.json history.csv environment.json files.json test_prediction
 
 def holds_run(
     folder:Path, # Where a run is to be written; need not exist
-) -> bool: # `FileExistsError` if there are files of no run under the names that a run writes
+) -> bool: # `FileExistsError` if there are pictures, or files of no run under the names that a run writes
     "Whether there is a run already."
     if any((Path(folder) / name).exists() for name in ("config.json", "last.pt")): return True
     if others := [name for name in _WRITTEN if (Path(folder) / name).exists()]:
         raise FileExistsError(f"{folder} holds {' and '.join(others)} of no run: choose another folder")
+    pictures = (f.name for f in Path(folder).glob("*.*") if f.suffix.lower() in PICTURE_SUFFIXES)
+    if name := next(pictures, None):
+        raise FileExistsError(f"{folder} holds pictures ({name}), then no longer found: choose another folder")
     return False
 
 @contextmanager
@@ -82,6 +86,9 @@ def open_folder(
         return
     if holds_run(folder) and not resume:
         raise FileExistsError(f"{folder} already holds a run: resume it, or choose another folder")
+    if (Path(folder) / "results.json").exists() and not (Path(folder) / "last.pt").exists():
+        raise FileExistsError(f"{folder} holds a finished run without last.pt, so that it cannot go on: choose another "
+                              "folder")
     folder = Path(folder)
     lock = FileLock(folder / ".lock", timeout=0) # released by the system when the process is killed
     is_new = not folder.exists()

@@ -83,8 +83,9 @@ def choose_threads(
     wanted:int=0, # 0: not said
     recorded:int=0, # With which the run began; 0: it begins now
 ) -> tuple[int, str]: # Number of threads, at least 1; why
-    "On how many threads to compute."
+    "On how many threads to compute; `ValueError` for so many that they would only wait for each other."
     cores, now = len(usable_cores()), torch.get_num_threads()
+    if wanted > 4 * cores: raise ValueError(f"threads: {wanted:,} are too many for {cores} core{'s' * (cores > 1)}")
     if wanted: return wanted, "as asked for"
     if recorded > cores: return cores, f"the run began with {recorded}, this machine has no more cores"
     if recorded: return recorded, "as the run began"

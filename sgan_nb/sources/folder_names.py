@@ -52,9 +52,11 @@ def check_class_names(
     root:Path, # Folder of the pictures, for messages
     counts:dict[str, int], # Labeled pictures by class, named as they were found
 ) -> None:
-    "Raise `ValueError` for measurements (1.37, 2.74, …); warn of names that differ in capitals or spaces only."
+    "Raise `ValueError` for measurements (1.37, 2.74, …); warn of names that differ in capitals, spaces or .0 only."
     alike = {}
-    for name in counts: alike.setdefault(" ".join(normalize("NFKC", name).casefold().split()), []).append(name)
+    for name in counts:
+        key = re.sub(r"^([+-]?\d+)\.0*$", r"\1", " ".join(normalize("NFKC", name).casefold().split()))
+        alike.setdefault(key, []).append(name)
     for names in alike.values():
         if len(names) > 1:
             warnings.warn(f"{root}: {' and '.join(map(repr, names))} are taken for {len(names)} classes: rename one if "

@@ -35,7 +35,7 @@ class LabelRow:
 # %% ../../nbs/sources/label_files.ipynb #a9118ee6
 FILE_COLUMNS = ("file_name", "filename", "file", "path", "image", "image_id", "id", "id_code") # First that is there
 LABEL_COLUMNS = ("label", "class", "choice", "category", "diagnosis", "target") # First that is there
-SPLIT_COLUMNS = ("split", "set", "subset") # First that is there
+SPLIT_COLUMNS = ("split", "set", "subset", "partition") # First that is there
 SPLITS = {"": "", **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
           **dict.fromkeys(("test", "testing", "test_set", "eval", "evaluation"), "test"),
           **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")} # What is written -> what it means
@@ -73,7 +73,7 @@ def _csv_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     "Columns in small letters, and line number and values by column of each row."
     text, table = _text(file), []
     between = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=between, strict=True)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=between, strict=True, skipinitialspace=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         for row in reader:
@@ -101,7 +101,7 @@ def _json_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     return list(header), [(line, header | values) for line, values in table]
 
 # %% ../../nbs/sources/label_files.ipynb #cc025b01
-NO_LABEL = {"", "NaN", "nan", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL", "-1", "-1.0", "?", "unlabeled",
+NO_LABEL = {"", "NaN", "nan", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL", "-1", "-1.0", "?", "-", "Nan",
             "unlabelled"} # Instead of a label; none in small letters may be a class
 MARKS = ("", "unsure", "bad", "disputed") # Of a picture
 _SEVERAL = ("[", "{") # Begin a list of labels, which stands where one is expected
@@ -148,9 +148,9 @@ def _column(file:Path, header:list[str], chosen:str|None, known:tuple[str, ...],
     return found
 
 def _split(values:dict[str, str]) -> str:
-    "What a row says of its part, in small letters; fastai's column is_valid says it with a truth value."
-    if values.get("is_valid", "").strip().lower() in ("true", "1", "1.0"): return "validation"
-    return next((values[name].strip().lower() for name in SPLIT_COLUMNS if name in values), "")
+    "What a row says of its part, in small letters; is_valid (fastai) and is_test say it with a truth value."
+    said = [p for p in ("validation", "test") if values.get(f"is_{p[:5]}", "").strip().lower() in ("true", "1", "1.0")]
+    return next(iter(said), "") or next((values[name].strip().lower() for name in SPLIT_COLUMNS if name in values), "")
 
 def _label_row(values:dict[str, str], names:str, labels:str) -> LabelRow:
     "A row from its values; `ValueError` for one that says something that there is not."

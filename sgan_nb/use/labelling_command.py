@@ -13,6 +13,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -44,16 +45,16 @@ def starting_labels(
     classes:list[str], # Names that were given; empty: any folder may be a class
 ) -> list[Any]: # `LabelRow`s
     "Labels that a folder comes with, by its class folders or by a table of a data set; none where there are none."
-    from sgan_nb.sources.folder_layout import read_layout
-    from sgan_nb.sources.label_files import LabelRow, find_label_files
-    how = "import" if find_label_files(root) else "folder"
+    from sgan_nb.sources.folder_layout import read_layout, scan_pictures, table_rows
+    from sgan_nb.sources.label_files import LabelRow
+    if table := table_rows(root, scan_pictures(root)[0]): # rows without a label may say test, or bad
+        return [replace(row, file_name=name, split=row.split or "train" * (row.label is not None))
+                for name, row in table[0].items() if row.label or row.split or row.mark]
     try: layout = read_layout(root)
-    except FileNotFoundError: return [] # no labels in it, or of one class only
-    except ValueError:
-        if how == "import": raise # a table that cannot be understood
-        return []
-    return [LabelRow(name, label, part, how) for name, label, part in zip(layout.files, layout.labels, layout.parts)
-            if label is not None and (how == "import" or not classes or label in classes)]
+    except (FileNotFoundError, ValueError): return [] # no labels in it, or of one class only
+    labeled = zip(layout.files, layout.labels, layout.parts)
+    return [LabelRow(name, label, part, "folder") for name, label, part in labeled
+            if label is not None and (not classes or label in classes)]
 
 # %% ../../nbs/use/labelling_command.ipynb #acb3c698
 def open_store(
@@ -80,12 +81,15 @@ def open_store(
     return store, _found(store, rows, +skipped) + kept
 
 def _keep_original(file:Path) -> list[str]:
-    "Copy a table with columns that the page does not keep, once; a line that says so."
+    "Copy a table with columns that the page does not keep; a line that says so."
     from sgan_nb.sources.label_files import FILE_COLUMNS, LABEL_COLUMNS, LabelRow, columns_of
-    copy = file.with_name(f"{file.name}.original")
-    if not file.is_file() or copy.exists(): return []
-    others = [name for name in columns_of(file) if name not in {*FILE_COLUMNS, *LABEL_COLUMNS, *vars(LabelRow(""))}]
+    if not file.is_file(): return []
+    columns = columns_of(file)
+    read = {next((name for name in known if name in columns), "") for known in (FILE_COLUMNS, LABEL_COLUMNS)}
+    others = [name for name in columns if name not in read | vars(LabelRow("")).keys()]
     if not others: return []
+    copies = (file.with_name(f"{file.name}.original{n}") for n in ("", *range(2, 1000)))
+    copy = next(copy for copy in copies if not copy.exists())
     shutil.copy2(file, copy)
     return [f"{file} has columns that the page does not keep ({', '.join(others)}): a copy is in {copy}"]
 

@@ -16,6 +16,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import fields
 from functools import partial, wraps
 from inspect import getdoc
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 from fastcore.docments import docments
@@ -31,6 +32,8 @@ def command(
     "Turn expected errors into one line and an exit code; warnings into one line each."
     @wraps(function)
     def run(arguments:list[str]|None=None) -> int:
+        if isinstance(sys.stdout, TextIOWrapper): # names of files need not be text that a terminal can show
+            sys.stdout.reconfigure(errors="backslashreplace")
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"WARNING: {message}", file=sys.stderr)
             try: function(arguments)

@@ -7,6 +7,7 @@ __all__ = ['predict_command', 'sort_command']
 
 # %% ../../nbs/use/predict_commands.ipynb #d3f8b5d5
 import json
+import re
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
@@ -36,6 +37,7 @@ def predict_command(
     options = _predict_parser().parse_args(arguments)
     if options.csv and options.json: raise ValueError("--csv and --json are two ways to answer: choose one")
     check_place(options.csv)
+    if options.csv: _check_table(options.csv)
     if not 0 <= options.threshold <= 1: raise ValueError(f"--threshold must be in [0, 1], got {options.threshold:g}")
     from sgan_nb.runs.run_folder import folder_of, read_results
     from sgan_nb.runs.trained_model import load_run
@@ -51,6 +53,15 @@ def predict_command(
         print(_how_far_to_trust(results))
     else: _print_rows([row for row in rows if not row["error"]], options.json)
     _name_broken(rows)
+
+def _check_table(table:Path) -> None:
+    "Raise `ValueError` for a file that is no table of predictions, and for a name under which labels are read."
+    from sgan_nb.sources.label_files import columns_of
+    if re.fullmatch(r"labels(\..*)?\.csv|metadata\.csv", table.name, re.IGNORECASE):
+        raise ValueError(f"--csv {table}: under this name answers would be read as labels: choose another one")
+    try: is_ours = not table.exists() or {"file_name", "status", "probability"} <= {*columns_of(table)}
+    except ValueError: is_ours = False
+    if not is_ours: raise ValueError(f"--csv {table} is there and no table of predictions: choose another file")
 
 def _how_far_to_trust(results:dict) -> str:
     "What is known of the run's accuracy; that probabilities say nothing of it, where nothing is known."

@@ -50,8 +50,8 @@ READING_ORDER = [*SPINE, *(f"{wing}/{name}" for wing, (_, names) in WINGS.items(
 
 # Where the next notebook needs something that the order has not come to yet, or a reader may turn off
 ASIDES = {
-    "04_losses": "It uses three notebooks of the wings: the [settings](methods/settings.ipynb) of a run, the "
-                 "[terms](methods/terms.ipynb) of its objective by name, and the [losses of one step]"
+    "04_losses": "Three notebooks of the wings help in reading it: the [settings](methods/settings.ipynb) of a run, "
+                 "the [terms](methods/terms.ipynb) of its objective by name, and the [losses of one step]"
                  "(runs/step_losses.ipynb). They can be read now, or when the chapter comes to them.",
     "06_evaluation": "The book ends here. What follows are the wings, each for those who need it: "
                      "the [guide](guide.ipynb) lists them.",
@@ -97,9 +97,11 @@ def tables():
     spine = ["## The notebooks", "", "Seven chapters are the book, read in this order; the wings are for those who "
              "need them ([all notebooks](../GUIDE.md#all-notebooks)).", "`make docs` builds all of them, with an API "
              "reference, as a site to be read without Jupyter.", *head, *map(row, SPINE)]
-    everything = ["## All notebooks", "", "They run from top to bottom on a CPU, without data on disk; only the last "
-                  "one trains for hours. The notebooks of a", "folder export a subpackage: `nbs/use/service.ipynb` is "
-                  "the source of `sgan_nb.use.service`.", *head, *map(row, SPINE)]
+    everything = ["## All notebooks", "", "They run from top to bottom on a CPU, without data on disk, but for cells "
+                  "marked `#| slow`, which are run on demand:", "some of these read or download MNIST and "
+                  "Fashion-MNIST. Only the last notebook trains for hours. The notebooks of a", "folder export a "
+                  "subpackage: `nbs/use/service.ipynb` is the source of `sgan_nb.use.service`.", *head,
+                  *map(row, SPINE)]
     for wing, (purpose, names) in WINGS.items():
         everything += [f"| **{wing}/** | *{purpose}* |", *(row(f"{wing}/{name}") for name in names)]
     return {"index": "\n".join(spine), "guide": "\n".join([*everything, row("99_gpu_run")])}

@@ -69,20 +69,21 @@ def predict(
 # %% ../nbs/01_baseline.ipynb #f61a36c2
 def accuracy(
     logits:Tensor, # Shape (N, K) or (N, K + 1); only the first K columns count
-    targets:Tensor, # True classes, int64 in 0..K-1, shape (N,)
+    targets:Tensor, # True classes, int64 in 0..K-1, shape (N,), N > 0
     n_classes:int, # K
 ) -> float: # Percent of the N images, 0 to 100
     "Percentage of images whose largest class logit is that of the true class."
     if logits.ndim != 2 or len(logits) != len(targets) or logits.shape[1] not in (n_classes, n_classes + 1):
         raise ValueError(f"expected logits (N, {n_classes}) or (N, {n_classes + 1}) and targets (N,), "
                          f"got {tuple(logits.shape)} and {tuple(targets.shape)}")
+    if not len(targets): raise ValueError("no images: there is no accuracy of none")
     return 100 * (logits[:, :n_classes].argmax(1) == targets.to(logits.device)).double().mean().item()
 
 # %% ../nbs/01_baseline.ipynb #e6bb9c58
 def evaluate(
     model:nn.Module, # Classifier or discriminator
     images:Tensor, # Images, uint8 or [-1, 1], shape (N, C, H, W)
-    targets:Tensor, # Classes, int64 in 0..K-1, shape (N,)
+    targets:Tensor, # Classes, int64 in 0..K-1, shape (N,), N > 0
     n_classes:int, # K
 ) -> dict: # accuracy (percent), errors and n (counts)
     "Accuracy of `model` in float32 and evaluation mode."

@@ -51,8 +51,7 @@ class ImageData:
                 raise ValueError(f"{self.name}: expected images (N, C, H, W), uint8 or float32, "
                                  f"got {tuple(images.shape)} {images.dtype}")
             if images.is_floating_point() and images.numel() and not (-1 <= images.min() and images.max() <= 1):
-                raise ValueError(f"{self.name}: float images must lie in [-1, 1], "
-                                 f"got {images.min():g} to {images.max():g}")
+                raise ValueError(f"{self.name}: expected floats in [-1, 1], got {images.min():g} to {images.max():g}")
             if targets.dtype != torch.int64 or targets.shape != images.shape[:1]:
                 raise ValueError(f"{self.name}: expected int64 targets of shape ({len(images)},), "
                                  f"got {tuple(targets.shape)} {targets.dtype}")
@@ -113,21 +112,22 @@ def image_grid(
 @dataclass(frozen=True, eq=False)
 class Split:
     "Which training images are used how; all indices into the training set."
-    labeled:Tensor # int64, class by class
+    labeled:Tensor # int64, in the order of the choice (split_labels: class by class)
     unlabeled:Tensor # int64, ascending
-    validation:Tensor # int64, class by class; may be empty
+    validation:Tensor # int64, in the order of the choice (split_labels: class by class); may be empty
 
 def split_labels(
-    targets:Tensor, # int64 in [0, K), -1 where unknown, shape (N,); every class below the largest must occur
+    targets:Tensor, # int64 in [0, K), -1 where unknown, shape (N,)
     n_labels:int|None, # Labeled images, a multiple of K; None: all that are known
     draw:int, # Number of the draw: seeds a generator of its own
     n_validation:int=0, # Validation images, a multiple of K
     labeled_in_unlabeled:bool=False, # Whether the labeled images also count as unlabeled
-    classes:tuple[str, ...]=(), # Names of the classes for messages; their numbers if not given
+    classes:tuple[str, ...]=(), # Names of the K classes; if not given, K is the largest target + 1
 ) -> Split: # On the device of the targets
     "Class-balanced, disjoint random split, a pure function of its arguments; `ValueError` if a class is too small."
     host, generator = targets.cpu(), Generator().manual_seed(draw)
-    n_classes = int(host.max()) + 1
+    if not (host >= 0).any(): raise ValueError("no image has a label")
+    n_classes = len(classes) or int(host.max()) + 1
     _check_counts(host, n_classes, n_labels, n_validation, classes or tuple(map(str, range(n_classes))))
     chosen = []
     for c in range(n_classes):

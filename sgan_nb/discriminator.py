@@ -154,6 +154,6 @@ def fake_threshold(
     images:Tensor, # Real training images, uint8 or [-1, 1], shape (N, C, H, W)
     n_classes:int, # K
 ) -> float: # In [0, 1]
-    "The p(fake) that 1% of real images exceed, from about 5,000 evenly spaced ones."
+    "The p(fake) that 1% of real images exceed, from 5,000 to 9,999 evenly spaced ones, or all of fewer."
     chosen = images[::max(1, len(images) // 5000)]
     return fake_probability(predict(model, chosen).logits, n_classes).quantile(0.99).item()

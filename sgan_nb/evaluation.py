@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.decomposition import PCA
@@ -87,7 +88,7 @@ def plot_mistakes(
     figure = Figure(figsize=(5.5, (5.5 / columns + 0.45) * rows), layout="constrained")
     for axes, i in zip(figure.subplots(rows, columns).flat, chosen.tolist()):
         confidence, guess = probabilities[i].max(0)
-        axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(2), cmap="gray")
+        axes.imshow(denormalize(normalize(images[i])).permute(1, 2, 0).cpu().squeeze(2), cmap="gray", vmin=0, vmax=255)
         axes.set_title(f"{names[targets[i]]}{between}{names[guess]}\n{100 * confidence:.1f}%", fontsize=6)
     for axes in figure.axes: axes.axis("off")
     return figure
@@ -142,9 +143,15 @@ def plot_curves(
             points = zip(*((row["step"], row[key]) for row in history if key in row))
             axes.plot(*points, line, marker=".", color=color, label=shown)
         axes.set(xlabel="step", ylabel="accuracy (%)")
-        if not panel[0].endswith("accuracy"): axes.set(ylabel="loss (epoch mean)", yscale="log")
+        if not panel[0].endswith("accuracy"): _label_losses(axes)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(2, len(curves)), frameon=False)
     return figure
+
+def _label_losses(axes:Axes) -> None:
+    "A logarithmic axis, or, where a loss is 0 or less, one that is linear near 0."
+    axes.set_ylabel("loss (epoch mean)")
+    if min(value for line in axes.lines for value in line.get_ydata()) > 0: axes.set_yscale("log")
+    else: axes.set_yscale("symlog", linthresh=0.01)
 
 # %% ../nbs/06_evaluation.ipynb #4ba42cda
 @plot_style()
@@ -158,7 +165,7 @@ def plot_samples(
     height, width = np.asarray(Image.open(strips[0])).shape[:2]
     figure = Figure(figsize=(5, 5 * len(strips) * height / width + 0.1), layout="constrained")
     for axes, path in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips):
-        axes.imshow(np.asarray(Image.open(path)), cmap="gray")
+        axes.imshow(np.asarray(Image.open(path)), cmap="gray", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[], frame_on=False)
         axes.set_ylabel(f"epoch {int(path.stem.split('_')[1])}", rotation=0, ha="right", va="center")
     return figure

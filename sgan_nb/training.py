@@ -132,7 +132,7 @@ def train_epoch(
     state:TrainState, # Its networks change
     bar:tqdm, # Advanced by one per step
 ) -> dict[str, float]: # Mean of each loss over the steps that have it
-    "One pass over the unlabeled images; `FloatingPointError` when a loss is no longer finite."
+    "One epoch: `state.epoch_steps` steps; `FloatingPointError` when a loss is no longer finite."
     totals = {}
     for i, losses in enumerate(steps_of_epoch(state)):
         for name, loss in losses.items(): totals.setdefault(name, []).append(loss)

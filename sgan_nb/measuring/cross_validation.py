@@ -21,17 +21,16 @@ def deal_out(
     seed:int, # Of the order within each class
     same:list|None=None, # What equal images have in common, such as a hash of their contents; None: no two are equal
 ) -> Tensor: # Number of the part of each image, in [0, folds), shape (n,)
-    "Deal the images of each class out, one after the other, copies together; `ValueError` for a class of one image."
+    "Deal the images of each class out, one after the other, copies together; `ValueError` for a class of one kind."
     if folds < 2: raise ValueError(f"cross-validation needs at least 2 folds, got {folds}")
-    generator, parts, first = Generator().manual_seed(seed), torch.empty_like(targets), 0
+    generator, parts, kinds = Generator().manual_seed(seed), torch.empty_like(targets), same or range(len(targets))
+    part_of = {} # of each kind: copies have one, whatever their labels, and classes follow on each other
     for c in targets.unique().tolist():
         index = (targets == c).nonzero().flatten()
-        part_of = {} # each image's, copies have one
-        for i in index[torch.randperm(len(index), generator=generator)].tolist():
-            parts[i] = part_of.setdefault(same[i] if same else i, (first + len(part_of)) % folds)
-        if len(part_of) < 2:
-            raise ValueError(f"class {c} has one labeled image: cross-validation needs two different ones of each")
-        first += len(part_of) # the next class goes on where this one ended: parts of equal size
+        index = index[torch.randperm(len(index), generator=generator)].tolist()
+        if len({kinds[i] for i in index}) < 2:
+            raise ValueError(f"class {c} has one distinct labeled image: cross-validation needs two of each class")
+        for i in index: parts[i] = part_of.setdefault(kinds[i], len(part_of) % folds)
     return parts
 
 # %% ../../nbs/measuring/cross_validation.ipynb #123fe7ac

@@ -61,9 +61,10 @@ def random_affine(
 def random_crop(
     images:Tensor, # Float images, shape (N, C, H, W)
     rng:Generator, # Source of randomness, on the device of the images
-    strength:float=1.0, # Factor on all ranges, at most 2; 0 changes nothing
+    strength:float=1.0, # Factor on all ranges, in [0, 2]; 0 changes nothing
 ) -> Tensor: # Shape (N, C, H, W)
     "A part of each image, 1 - strength / 2 to 1 of its area, turned and sheared as by `random_affine`, at full size."
+    if not 0 <= strength <= 2: raise ValueError(f"the strength of a crop must be in [0, 2], got {strength}") # area >= 0
     numbers = torch.rand(len(images), 6, generator=rng, device=images.device)
     angle, shear, ratio, *place = (2 * numbers[:, 1:] - 1).unbind(1)
     side, ratio = (1 - strength / 2 * numbers[:, 0]).sqrt(), (strength * 0.25 * ratio).exp()
@@ -112,7 +113,7 @@ def _half_mirrored(images:Tensor, rng:Generator) -> Tensor:
 def random_photograph(
     images:Tensor, # Float images in [-1, 1], shape (N, C, H, W)
     rng:Generator, # Source of randomness, on the device of the images
-    strength:float=1.0, # Factor on the ranges of crop and colors, at most 2
+    strength:float=1.0, # Factor on the ranges of crop and colors, in [0, 2]
 ) -> Tensor: # Shape (N, C, H, W); values may leave [-1, 1]
     "`random_crop` and `random_colors` of images of which a random half is mirrored left to right."
     return random_colors(random_crop(_half_mirrored(images, rng), rng, strength), rng, strength)

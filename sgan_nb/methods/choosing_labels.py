@@ -65,16 +65,19 @@ def read_indices(
     return torch.tensor(indices)
 
 # %% ../../nbs/methods/choosing_labels.ipynb #92e25b42
-def _split_around(labeled:Tensor, targets:Tensor, draw:int, n_validation:int, labeled_in_unlabeled:bool) -> Split:
+def _split_around(labeled:Tensor, targets:Tensor, draw:int, n_validation:int, labeled_in_unlabeled:bool,
+                  classes:tuple[str, ...]) -> Split:
     "Split with the given labeled images; the validation images are chosen from all others with a known class."
     is_other = torch.ones(len(targets), dtype=torch.bool, device=targets.device).index_fill(0, labeled, False)
     others = is_other.nonzero().flatten()
     if not len(others): raise ValueError(f"all {len(targets)} images are labeled: none is left")
-    rest = split_labels(targets[others], n_validation, draw) if n_validation else \
+    if n_validation and not (targets[others] >= 0).any():
+        raise ValueError(f"all images with a label are labeled: none is left for n_validation = {n_validation}")
+    rest = split_labels(targets[others], 0, draw, n_validation, classes=classes) if n_validation else \
         Split(others[:0], torch.arange(len(others), device=others.device), others[:0])
     unlabeled = others[rest.unlabeled]
     if labeled_in_unlabeled: unlabeled = torch.cat([unlabeled, labeled]).sort().values
-    return Split(labeled, unlabeled, others[rest.labeled])
+    return Split(labeled, unlabeled, others[rest.validation])
 
 def _named_labels(data:ImageData, strategy:str, n_labels:int, draw:int, known:Tensor) -> Tensor:
     "The images that a strategy other than random has labeled, among those whose class is known."
@@ -110,7 +113,7 @@ def choose_labels(
         split = split_labels(targets, n_labels or None, draw, n_validation, labeled_in_unlabeled, data.classes)
     else:
         labeled = _named_labels(data, strategy, n_labels, draw, (targets >= 0).nonzero().flatten())
-        split = _split_around(labeled, targets, draw, n_validation, labeled_in_unlabeled)
+        split = _split_around(labeled, targets, draw, n_validation, labeled_in_unlabeled, data.classes)
     if not len(data.validation): return split
     return replace(split, unlabeled=split.unlabeled[~torch.isin(split.unlabeled, data.validation)],
                    validation=data.validation)

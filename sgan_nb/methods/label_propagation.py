@@ -117,8 +117,8 @@ def propagate_labels(
 
 def equalize(
     shares:Tensor, # Distributions over the classes, shape (N, K)
-) -> Tensor: # Likewise, with class means of 1 / K
-    "Scale the odds of each class by one factor for all rows, until all have the same share (Sinkhorn's iteration)."
+) -> Tensor: # Likewise, with equal class means: 1 / K where every class occurs
+    "Scale the odds of each class that occurs by one factor for all rows, until all have the same share (Sinkhorn)."
     for _ in range(30):
         shares = shares / shares.mean(0).clamp_min(1e-6)
         shares = shares / shares.sum(1, keepdim=True)
@@ -137,7 +137,7 @@ class Propagated(NamedTuple):
     certainty:Tensor # float32 in [0, 1], shape (N,): 1 on given labels, 0 where no label reaches
 
     def frequencies(self) -> Tensor: # float32, shape (N,): how often to draw each image, sum 1
-        "Proportional to certainty within a class, with the same sum for each class that has images."
+        "Proportional to certainty within a class, with the same sum for each class with an image of certainty > 0."
         totals = torch.zeros_like(self.certainty).index_add(0, self.classes, self.certainty)[self.classes]
         share = torch.where(totals > 0, self.certainty / totals, 0.0)
         return share / share.sum()

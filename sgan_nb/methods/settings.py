@@ -38,7 +38,7 @@ class TrainConfig:
     # Views
     augmentation:str = "affine" # Random views of all images the discriminator sees; none: the images as they are
     augmentation_strength:float = 1.0 # Factor on the ranges of the augmentation
-    labeled_augmentation:str = "same" # Random views of the labeled images; same as of all, also if those are none
+    labeled_augmentation:str = "same" # Random views of the labeled images; same: those of all images
     # Terms
     terms:str = "feature-matching=1 supervised=1 unsupervised=1" # Summands of the objectives: NAME=WEIGHT[@START-END]
     temperature:float = 0.4 # Sharpening of the consistency target; 1 none, 0 the most probable class (FixMatch)
@@ -48,7 +48,7 @@ class TrainConfig:
     pixel_labels:float = 0.0 # Progress until which images labeled by their pixels are drawn beside the labeled ones
     propagation_start:float = 1.0 # Progress after which all images are drawn as labeled, by propagated labels; 1 never
     # Optimization
-    epochs:int = 10 # Passes over the unlabeled images (labeled ones if the method uses no others)
+    epochs:int = 10 # Passes over the unlabeled images (or labeled ones, if no others are used) if epoch_steps is 0
     epoch_steps:int = 0 # Steps per epoch; 0 takes one pass
     batch_size:int = 100 # Unlabeled, and as many generated, images per step
     labeled_batch_size:int = 50 # Labeled images per step
@@ -129,6 +129,9 @@ def _check_together(config:TrainConfig) -> None:
         raise ValueError(f"terms need supervised, got {config.terms!r}: nothing else reads a label")
     if "consistency" in config.weights and config.augmentation == "none":
         raise ValueError("consistency needs an augmentation: without one there is nothing to be consistent with")
+    if config.augmentation == "none" and config.labeled_augmentation not in ("same", "none"):
+        raise ValueError(f"labeled_augmentation must be same or none where augmentation is none, got "
+                         f"{config.labeled_augmentation!r}")
     if config.patience and config.select == "last":
         raise ValueError("patience needs select = validation (or test): there is no accuracy to watch")
 

@@ -6,6 +6,7 @@
 __all__ = ['ramp', 'Weight', 'term_weights']
 
 # %% ../../nbs/methods/term_weights.ipynb #66afa536
+import re
 from dataclasses import dataclass
 
 # %% ../../nbs/methods/term_weights.ipynb #6ff665bb
@@ -48,7 +49,7 @@ def term_weights(
     for part in text.split():
         name, _, value = part.partition("=")
         number, at, span = (value or "1").partition("@")
-        start, _, end = span.partition("-")
+        start, end = [*re.split(r"(?<![eE])-", span, maxsplit=1), ""][:2] # 1e-05 is one number
         try: weight = Weight(float(number), *((float(start), float(end or start)) if at else ()))
         except ValueError as error:
             raise ValueError(f"cannot read the term {part!r}: write NAME=WEIGHT or NAME=WEIGHT@START-END, "

@@ -48,6 +48,9 @@ def check_split(
                          "too (--labeled-in-unlabeled), or choose --method augmented, which needs none")
     if config.select == "validation" and not len(split.validation):
         raise ValueError("select = validation needs n_validation > 0, or data with a validation part")
+    if (config.select == "test" or config.test_curve) and not len(data.test_images):
+        raise ValueError(f"test_curve and select = test need test pictures, and {data.name} has none: put some into "
+                         "test/, or hold a share of the labels out (--test-share 0.2)")
 
 def file_record(
     data:ImageData, # Own data

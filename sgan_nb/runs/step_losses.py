@@ -46,11 +46,10 @@ def weighted_sum(
 def augment(
     state:TrainState, # Names augmentation and strength
     images:Tensor, # float images in [-1, 1], shape (N, C, H, W)
-    name:str="same", # Augmentation; same: that of the settings, which also decides if it is none
+    name:str="same", # Augmentation; same: that of the settings
 ) -> Tensor: # Shape (N, C, H, W)
     "Random views of the images, as configured."
-    of_all = state.config.augmentation
-    change = AUGMENTATIONS[of_all if name == "same" or of_all == "none" else name]
+    change = AUGMENTATIONS[state.config.augmentation if name == "same" else name]
     return change(images, state.rng, state.config.augmentation_strength)
 
 def make_views(

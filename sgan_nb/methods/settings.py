@@ -102,7 +102,8 @@ def _canonical(weights:dict[str, Weight]) -> str:
 _INF = float("inf")
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("latent_size", "epochs", "batch_size", "labeled_batch_size")),
-    (0, _INF, ("n_labels", "draw", "seed", "n_validation", "image_size", "temperature", "weight_decay",
+    (0, 2 ** 63, ("draw", "seed")),
+    (0, _INF, ("n_labels", "n_validation", "image_size", "temperature", "weight_decay",
                "augmentation_strength", "input_noise", "hidden_noise", "gradient_clip", "epoch_steps", "patience",
                "threads")),
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),

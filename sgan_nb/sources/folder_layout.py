@@ -169,9 +169,9 @@ def read_layout(
         for folder, part in parts.items(): entries += _part_entries(root, folder, folders[folder], part, skipped)
     skipped["for testing without a label"] = sum(label is None and part != "train" for _, label, part in entries)
     entries = sorted((e for e in entries if e[1] is not None or e[2] == "train"), key=lambda entry: entry[0])
-    return Layout(*map(tuple, zip(*entries)), _class_names(root, entries), +skipped)
+    return Layout(*map(tuple, zip(*entries)), _class_names(root, entries, skipped["rows without a picture"]), +skipped)
 
-def _class_names(root:Path, entries:list[tuple]) -> tuple[str, ...]:
+def _class_names(root:Path, entries:list[tuple], n_lost:int) -> tuple[str, ...]:
     "Classes of the labeled training pictures; errors as for `read_layout`."
     counts = {part: Counter(label for _, label, p in entries if p == part and label is not None)
               for part in ("train", "validation", "test")}
@@ -180,7 +180,8 @@ def _class_names(root:Path, entries:list[tuple]) -> tuple[str, ...]:
     if len(classes) < 2:
         only = f"only {classes[0]}" if classes else "none"
         raise FileNotFoundError(f"expected labeled training pictures of two or more classes as {root}/<class>/*.jpg or "
-                                f"in {root}/labels.csv, found {only} among {len(entries)} pictures")
+                                f"in {root}/labels.csv, found {only} among {len(entries)} pictures"
+                                + f"; {n_lost} rows of the label file name no picture" * bool(n_lost))
     for part in ("validation", "test"):
         unknown = sorted(set(counts[part]) - set(classes))
         if unknown:

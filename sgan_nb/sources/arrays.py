@@ -7,61 +7,15 @@ __all__ = ['read_npz', 'read_csv']
 
 # %% ../../nbs/sources/arrays.ipynb #229b4d5e
 from collections import Counter
-from math import isqrt
 from pathlib import Path
 from typing import Any
 import numpy as np
 import torch
-from PIL import Image
+from .axes_and_scale import pixel_scale, square_images, with_channels
 from .decoded_pictures import content_hash
 from .label_files import LABEL_COLUMNS, NO_LABEL, SPLITS
-from .own_pictures import SIDES, assemble
-from .picture_files import square_pixels
+from .own_pictures import assemble
 from .read_options import ReadOptions
-
-# %% ../../nbs/sources/arrays.ipynb #10f907f5
-def _with_channels(images:np.ndarray, name:str) -> np.ndarray:
-    "Images as (N, H, W, C), C = 1 or 3; `ValueError` for other shapes."
-    if images.ndim == 2: # rows of pixels
-        side, color_side = isqrt(images.shape[1]), isqrt(images.shape[1] // 3)
-        if side * side == images.shape[1]: return images.reshape(-1, side, side, 1)
-        if 3 * color_side * color_side == images.shape[1]:
-            side = color_side
-            raise ValueError(f"{name}: rows of {images.shape[1]} values may be colors by pixel or by channel: save "
-                             f"them in an npz as (N, {side}, {side}, 3) or (N, 3, {side}, {side})")
-        raise ValueError(f"{name}: rows of {images.shape[1]} pixels are no square grey pictures")
-    if images.ndim == 3: return images[..., None]
-    if images.ndim == 4 and images.shape[3] in (1, 3): return images
-    if images.ndim == 4 and images.shape[1] in (1, 3): return images.transpose(0, 2, 3, 1)
-    raise ValueError(f"{name}: expected images (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3, or rows of "
-                     f"pixels, got {images.shape}")
-
-def _scale(images:np.ndarray, name:str) -> int|None:
-    "What white is, 1, 255 or 65,535: the first that no pixel exceeds; None if all is black; `ValueError` for others."
-    if images.dtype.kind not in "buif": raise ValueError(f"{name}: expected numbers as pixels, got {images.dtype}")
-    if not images.any(): return None
-    low, high = images.min(), images.max()
-    scale = next((s for s in (1, 255, 65_535) if 0 <= low and high <= s), None) # NaN fits none
-    if scale is None: raise ValueError(f"{name}: pixels run from {low} to {high}: expected 0 to 1, to 255 or to 65,535")
-    return scale
-
-def _as_bytes(images:np.ndarray, name:str) -> np.ndarray:
-    "Pixels as uint8 in 0 to 255; `ValueError` for a scale that cannot be told."
-    scale = _scale(images, name) or 255
-    return images if scale == 255 and images.dtype == np.uint8 else (images * (255 / scale)).round().astype(np.uint8)
-
-def _square(images:np.ndarray, options:ReadOptions) -> torch.Tensor:
-    "uint8 images (N, H, W, C) as (N, C, side, side): as they are if a network can read them, else cropped and resized."
-    n, h, w, c = images.shape
-    fits = h == w and h % 4 == 0 and h <= SIDES[-1]
-    side = options.image_size or (h if fits else max((s for s in SIDES if s <= min(h, w)), default=SIDES[0]))
-    channels = options.n_channels or c
-    if (h, w, c) == (side, side, channels): return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-    pixels = np.empty((n, channels, side, side), np.uint8)
-    for i, image in enumerate(images):
-        picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if c == 1 else image))
-        pixels[i] = square_pixels(picture, side, channels)
-    return torch.from_numpy(pixels)
 
 # %% ../../nbs/sources/arrays.ipynb #c29edcf4
 def _labels(values:np.ndarray, name:str) -> list[str|None]:
@@ -83,10 +37,9 @@ def _class_names(labels:list[str|None], name:str) -> tuple[str, ...]:
     is_number = all(label.lstrip("-").isdecimal() for label in found)
     return tuple(sorted(found, key=int) if is_number else sorted(found))
 
-def _assembled(kind:str, file:Path, images:np.ndarray, labels:list, parts:list[str], options:ReadOptions) -> tuple:
-    "Arguments of `ImageData` from images of any form, their labels and their parts."
-    names = [str(i) for i in range(len(images))]
-    pixels = _square(_as_bytes(_with_channels(images, str(file)), str(file)), options)
+def _assembled(kind:str, file:Path, pixels:torch.Tensor, labels:list, parts:list[str], options:ReadOptions) -> tuple:
+    "Arguments of `ImageData` from images, their labels and their parts."
+    names = [str(i) for i in range(len(pixels))]
     judged = np.array([label is not None or part == "train" for label, part in zip(labels, parts)])
     kept = judged.nonzero()[0]
     classes = _class_names([labels[i] for i in kept if parts[i] == "train"], str(file))
@@ -124,13 +77,6 @@ def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarra
     for name in _UNLABELED & arrays.keys(): found[name] = arrays[name], len(arrays[name]) * [None]
     return found
 
-def _check_scales(found:dict[str, tuple[np.ndarray, list]], file:Path) -> None:
-    "Raise `ValueError` where parts have different scales."
-    scales = {part: scale for part, (images, _) in found.items() if (scale := _scale(images, f"{file}, {part}"))}
-    if len(set(scales.values())) > 1:
-        said = ", ".join(f"{part} to {scale:,}" for part, scale in scales.items())
-        raise ValueError(f"{file}: pixels of {said}: give all parts the same scale")
-
 def read_npz(
     file:Path, # Archive of arrays
     options:ReadOptions, # Size, channels, share of the labels for testing
@@ -147,8 +93,9 @@ def read_npz(
     parts = ["train" if part in _UNLABELED else part for part, (_, labels) in found.items() for _ in labels]
     if len({array.shape[1:] for array in images}) > 1:
         raise ValueError(f"{file}: images of different shapes, {', '.join(str(array.shape[1:]) for array in images)}")
-    _check_scales(found, file)
-    return _assembled("npz", file, np.concatenate(images), labels, parts, options)
+    scale = pixel_scale(dict(zip(found, images)), str(file))
+    pixels = square_images(with_channels(np.concatenate(images), str(file)), scale, options)
+    return _assembled("npz", file, pixels, labels, parts, options)
 
 # %% ../../nbs/sources/arrays.ipynb #6ef8dff7
 def _read_table(file:Path) -> tuple[Any, str]:
@@ -178,4 +125,6 @@ def read_csv(
     if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
     parts = len(table) * ["train"] if parts is None else [SPLITS[part] or "train" for part in parts]
     labels = _labels(table[column].to_numpy(), f"{file}, column {column}")
-    return _assembled("csv", file, pixels.to_numpy(), labels, parts, options)
+    images = with_channels(pixels.to_numpy(), str(file))
+    images = square_images(images, pixel_scale({"pixels": images}, str(file)), options)
+    return _assembled("csv", file, images, labels, parts, options)

@@ -6,6 +6,7 @@
 __all__ = ['read_npz', 'read_csv']
 
 # %% ../../nbs/sources/arrays.ipynb #229b4d5e
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -52,30 +53,41 @@ def _assembled(kind:str, file:Path, pixels:torch.Tensor, labels:list, parts:list
                     (tuple(names[i] for i in kept), hashes, skipped))
 
 # %% ../../nbs/sources/arrays.ipynb #92fdd9eb
-_NAMES = {"train": (("x_train", "y_train"), ("train_images", "train_labels"), ("X_train", "y_train"), ("X", "y"),
-                    ("x", "y"), ("images", "labels")),
-          "validation": (("x_val", "y_val"), ("val_images", "val_labels"), ("X_val", "y_val")),
-          "test": (("x_test", "y_test"), ("test_images", "test_labels"), ("X_test", "y_test"))
-          } # Names of images and labels of each part, as Keras, MedMNIST and scikit-learn have them
-_UNLABELED = {"x_unlabeled", "X_unlabeled", "unlabeled_images", "unlabeled"} # Names of images without labels
+def _names(*words:str) -> tuple[tuple[str, str], ...]:
+    "Names of images and labels as Keras, MedMNIST and scikit-learn have them, with each of the words for a part."
+    return tuple(pair for word in words for pair in ((f"x_{word}", f"y_{word}"), (f"{word}_images", f"{word}_labels"),
+                                                     (f"X_{word}", f"y_{word}")))
+
+_NAMES = {"train": (*_names("train"), ("X", "y"), ("x", "y"), ("images", "labels")),
+          "validation": _names("val", "valid", "validation", "dev"), "test": _names("test")}
+_UNLABELED = tuple(name for word in ("unlabeled", "unlabelled")
+                   for name in (f"x_{word}", f"X_{word}", f"{word}_images", word)) # Images without labels
+
+def _pair(part:str, arrays:dict[str, np.ndarray], file:Path) -> tuple[str, str]|None:
+    "Names of the images and labels of a part, None for none; `ValueError` for none to train with, or images alone."
+    names = _NAMES[part]
+    pair = next((pair for pair in names if set(pair) <= arrays.keys()), None)
+    if pair is None and part == "train":
+        raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and {names[0][1]}, "
+                         f"or {names[1][0]} and {names[1][1]}")
+    lonely = next(((images, labels) for images, labels in names if images in arrays), None) if pair is None else None
+    if lonely: raise ValueError(f"{file} holds {lonely[0]} without its labels: leave it out, or add {lonely[1]}")
+    return pair
 
 def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarray, list]]:
-    "Images and labels of each part that an archive has; `ValueError` for none to train with, or labels for others."
+    "Images and labels of each part that an archive has; `ValueError` for those that do not fit; names what is ignored."
+    pairs = {part: pair for part in _NAMES if (pair := _pair(part, arrays, file))}
+    alone = [name for name in _UNLABELED if name in arrays]
+    for name in (*(images for images, _ in pairs.values()), *alone):
+        if arrays[name].ndim == 0: raise ValueError(f"{file}: {name} is a single value, expected many images")
     found = {}
-    for part, names in _NAMES.items():
-        pair = next((pair for pair in names if set(pair) <= arrays.keys()), None)
-        if pair is None and part == "train":
-            raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and "
-                             f"{names[0][1]}, or {names[1][0]} and {names[1][1]}")
-        lonely = next((images for images, _ in names if images in arrays), None) if pair is None else None
-        if lonely: raise ValueError(f"{file} holds {lonely} without its labels: leave it out, or add {names[0][1]}")
-        if pair is None: continue
-        images, labels = arrays[pair[0]], _labels(arrays[pair[1]], f"{file}, {pair[1]}")
-        if len(labels) != len(images):
-            raise ValueError(f"{file}: {pair[0]} has {len(images)} images, {pair[1]} {len(labels)} labels")
-        found[part] = images, labels
-    for name in _UNLABELED & arrays.keys(): found[name] = arrays[name], len(arrays[name]) * [None]
-    return found
+    for part, (images, labels) in pairs.items():
+        found[part] = arrays[images], _labels(arrays[labels], f"{file}, {labels}")
+        if len(found[part][1]) != len(arrays[images]):
+            raise ValueError(f"{file}: {images} has {len(arrays[images])} images, {labels} {len(found[part][1])} labels")
+    ignored = [name for name in arrays if name not in {*alone, *(name for pair in pairs.values() for name in pair)}]
+    if ignored: warnings.warn(f"{file}: ignored {', '.join(ignored)}: not among the names that are read", stacklevel=2)
+    return found | {name: (arrays[name], len(arrays[name]) * [None]) for name in alone}
 
 def read_npz(
     file:Path, # Archive of arrays

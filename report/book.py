@@ -21,7 +21,7 @@ WINGS = {
     "basics": ("what every part may use", ["names", "atomic_files", "plot_style", "random_numbers"]),
     "sources": ("where pictures come from", [
         "read_options", "archives", "packaged_sets", "picture_files", "label_files", "folder_names", "label_matching",
-        "folder_layout", "decoded_pictures", "own_pictures", "arrays"]),
+        "folder_layout", "decoded_pictures", "own_pictures", "axes_and_scale", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
         "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement",
         "label_propagation", "pixel_labels", "spreading", "picture_features", "picture_choice", "choosing_labels",

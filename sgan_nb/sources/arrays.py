@@ -6,62 +6,17 @@
 __all__ = ['read_npz', 'read_csv']
 
 # %% ../../nbs/sources/arrays.ipynb #229b4d5e
+import warnings
 from collections import Counter
-from math import isqrt
 from pathlib import Path
 from typing import Any
 import numpy as np
 import torch
-from PIL import Image
+from .axes_and_scale import pixel_scale, square_images, with_channels
 from .decoded_pictures import content_hash
 from .label_files import LABEL_COLUMNS, NO_LABEL, SPLITS
-from .own_pictures import SIDES, assemble
-from .picture_files import square_pixels
+from .own_pictures import assemble
 from .read_options import ReadOptions
-
-# %% ../../nbs/sources/arrays.ipynb #10f907f5
-def _with_channels(images:np.ndarray, name:str) -> np.ndarray:
-    "Images as (N, H, W, C), C = 1 or 3; `ValueError` for other shapes."
-    if images.ndim == 2: # rows of pixels
-        side, color_side = isqrt(images.shape[1]), isqrt(images.shape[1] // 3)
-        if side * side == images.shape[1]: return images.reshape(-1, side, side, 1)
-        if 3 * color_side * color_side == images.shape[1]:
-            side = color_side
-            raise ValueError(f"{name}: rows of {images.shape[1]} values may be colors by pixel or by channel: save "
-                             f"them in an npz as (N, {side}, {side}, 3) or (N, 3, {side}, {side})")
-        raise ValueError(f"{name}: rows of {images.shape[1]} pixels are no square grey pictures")
-    if images.ndim == 3: return images[..., None]
-    if images.ndim == 4 and images.shape[3] in (1, 3): return images
-    if images.ndim == 4 and images.shape[1] in (1, 3): return images.transpose(0, 2, 3, 1)
-    raise ValueError(f"{name}: expected images (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3, or rows of "
-                     f"pixels, got {images.shape}")
-
-def _scale(images:np.ndarray, name:str) -> int|None:
-    "What white is, 1, 255 or 65,535: the first that no pixel exceeds; None if all is black; `ValueError` for others."
-    if images.dtype.kind not in "buif": raise ValueError(f"{name}: expected numbers as pixels, got {images.dtype}")
-    if not images.any(): return None
-    low, high = images.min(), images.max()
-    scale = next((s for s in (1, 255, 65_535) if 0 <= low and high <= s), None) # NaN fits none
-    if scale is None: raise ValueError(f"{name}: pixels run from {low} to {high}: expected 0 to 1, to 255 or to 65,535")
-    return scale
-
-def _as_bytes(images:np.ndarray, name:str) -> np.ndarray:
-    "Pixels as uint8 in 0 to 255; `ValueError` for a scale that cannot be told."
-    scale = _scale(images, name) or 255
-    return images if scale == 255 and images.dtype == np.uint8 else (images * (255 / scale)).round().astype(np.uint8)
-
-def _square(images:np.ndarray, options:ReadOptions) -> torch.Tensor:
-    "uint8 images (N, H, W, C) as (N, C, side, side): as they are if a network can read them, else cropped and resized."
-    n, h, w, c = images.shape
-    fits = h == w and h % 4 == 0 and h <= SIDES[-1]
-    side = options.image_size or (h if fits else max((s for s in SIDES if s <= min(h, w)), default=SIDES[0]))
-    channels = options.n_channels or c
-    if (h, w, c) == (side, side, channels): return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-    pixels = np.empty((n, channels, side, side), np.uint8)
-    for i, image in enumerate(images):
-        picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if c == 1 else image))
-        pixels[i] = square_pixels(picture, side, channels)
-    return torch.from_numpy(pixels)
 
 # %% ../../nbs/sources/arrays.ipynb #c29edcf4
 def _labels(values:np.ndarray, name:str) -> list[str|None]:
@@ -83,10 +38,9 @@ def _class_names(labels:list[str|None], name:str) -> tuple[str, ...]:
     is_number = all(label.lstrip("-").isdecimal() for label in found)
     return tuple(sorted(found, key=int) if is_number else sorted(found))
 
-def _assembled(kind:str, file:Path, images:np.ndarray, labels:list, parts:list[str], options:ReadOptions) -> tuple:
-    "Arguments of `ImageData` from images of any form, their labels and their parts."
-    names = [str(i) for i in range(len(images))]
-    pixels = _square(_as_bytes(_with_channels(images, str(file)), str(file)), options)
+def _assembled(kind:str, file:Path, pixels:torch.Tensor, labels:list, parts:list[str], options:ReadOptions) -> tuple:
+    "Arguments of `ImageData` from images, their labels and their parts."
+    names = [str(i) for i in range(len(pixels))]
     judged = np.array([label is not None or part == "train" for label, part in zip(labels, parts)])
     kept = judged.nonzero()[0]
     classes = _class_names([labels[i] for i in kept if parts[i] == "train"], str(file))
@@ -99,37 +53,41 @@ def _assembled(kind:str, file:Path, images:np.ndarray, labels:list, parts:list[s
                     (tuple(names[i] for i in kept), hashes, skipped))
 
 # %% ../../nbs/sources/arrays.ipynb #92fdd9eb
-_NAMES = {"train": (("x_train", "y_train"), ("train_images", "train_labels"), ("X_train", "y_train"), ("X", "y"),
-                    ("x", "y"), ("images", "labels")),
-          "validation": (("x_val", "y_val"), ("val_images", "val_labels"), ("X_val", "y_val")),
-          "test": (("x_test", "y_test"), ("test_images", "test_labels"), ("X_test", "y_test"))
-          } # Names of images and labels of each part, as Keras, MedMNIST and scikit-learn have them
-_UNLABELED = {"x_unlabeled", "X_unlabeled", "unlabeled_images", "unlabeled"} # Names of images without labels
+def _names(*words:str) -> tuple[tuple[str, str], ...]:
+    "Names of images and labels as Keras, MedMNIST and scikit-learn have them, with each of the words for a part."
+    return tuple(pair for word in words for pair in ((f"x_{word}", f"y_{word}"), (f"{word}_images", f"{word}_labels"),
+                                                     (f"X_{word}", f"y_{word}")))
+
+_NAMES = {"train": (*_names("train"), ("X", "y"), ("x", "y"), ("images", "labels")),
+          "validation": _names("val", "valid", "validation", "dev"), "test": _names("test")}
+_UNLABELED = tuple(name for word in ("unlabeled", "unlabelled")
+                   for name in (f"x_{word}", f"X_{word}", f"{word}_images", word)) # Images without labels
+
+def _pair(part:str, arrays:dict[str, np.ndarray], file:Path) -> tuple[str, str]|None:
+    "Names of the images and labels of a part, None for none; `ValueError` for none to train with, or images alone."
+    names = _NAMES[part]
+    pair = next((pair for pair in names if set(pair) <= arrays.keys()), None)
+    if pair is None and part == "train":
+        raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and {names[0][1]}, "
+                         f"or {names[1][0]} and {names[1][1]}")
+    lonely = next(((images, labels) for images, labels in names if images in arrays), None) if pair is None else None
+    if lonely: raise ValueError(f"{file} holds {lonely[0]} without its labels: leave it out, or add {lonely[1]}")
+    return pair
 
 def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarray, list]]:
-    "Images and labels of each part that an archive has; `ValueError` for none to train with, or labels for others."
+    "Images and labels of each part that an archive has; `ValueError` for those that do not fit; names what is ignored."
+    pairs = {part: pair for part in _NAMES if (pair := _pair(part, arrays, file))}
+    alone = [name for name in _UNLABELED if name in arrays]
+    for name in (*(images for images, _ in pairs.values()), *alone):
+        if arrays[name].ndim == 0: raise ValueError(f"{file}: {name} is a single value, expected many images")
     found = {}
-    for part, names in _NAMES.items():
-        pair = next((pair for pair in names if set(pair) <= arrays.keys()), None)
-        if pair is None and part == "train":
-            raise ValueError(f"{file} holds {', '.join(arrays) or 'nothing'}: expected {names[0][0]} and "
-                             f"{names[0][1]}, or {names[1][0]} and {names[1][1]}")
-        lonely = next((images for images, _ in names if images in arrays), None) if pair is None else None
-        if lonely: raise ValueError(f"{file} holds {lonely} without its labels: leave it out, or add {names[0][1]}")
-        if pair is None: continue
-        images, labels = arrays[pair[0]], _labels(arrays[pair[1]], f"{file}, {pair[1]}")
-        if len(labels) != len(images):
-            raise ValueError(f"{file}: {pair[0]} has {len(images)} images, {pair[1]} {len(labels)} labels")
-        found[part] = images, labels
-    for name in _UNLABELED & arrays.keys(): found[name] = arrays[name], len(arrays[name]) * [None]
-    return found
-
-def _check_scales(found:dict[str, tuple[np.ndarray, list]], file:Path) -> None:
-    "Raise `ValueError` where parts have different scales."
-    scales = {part: scale for part, (images, _) in found.items() if (scale := _scale(images, f"{file}, {part}"))}
-    if len(set(scales.values())) > 1:
-        said = ", ".join(f"{part} to {scale:,}" for part, scale in scales.items())
-        raise ValueError(f"{file}: pixels of {said}: give all parts the same scale")
+    for part, (images, labels) in pairs.items():
+        found[part] = arrays[images], _labels(arrays[labels], f"{file}, {labels}")
+        if len(found[part][1]) != len(arrays[images]):
+            raise ValueError(f"{file}: {images} has {len(arrays[images])} images, {labels} {len(found[part][1])} labels")
+    ignored = [name for name in arrays if name not in {*alone, *(name for pair in pairs.values() for name in pair)}]
+    if ignored: warnings.warn(f"{file}: ignored {', '.join(ignored)}: not among the names that are read", stacklevel=2)
+    return found | {name: (arrays[name], len(arrays[name]) * [None]) for name in alone}
 
 def read_npz(
     file:Path, # Archive of arrays
@@ -147,8 +105,9 @@ def read_npz(
     parts = ["train" if part in _UNLABELED else part for part, (_, labels) in found.items() for _ in labels]
     if len({array.shape[1:] for array in images}) > 1:
         raise ValueError(f"{file}: images of different shapes, {', '.join(str(array.shape[1:]) for array in images)}")
-    _check_scales(found, file)
-    return _assembled("npz", file, np.concatenate(images), labels, parts, options)
+    scale = pixel_scale(dict(zip(found, images)), str(file))
+    pixels = square_images(with_channels(np.concatenate(images), str(file)), scale, options)
+    return _assembled("npz", file, pixels, labels, parts, options)
 
 # %% ../../nbs/sources/arrays.ipynb #6ef8dff7
 def _read_table(file:Path) -> tuple[Any, str]:
@@ -178,4 +137,6 @@ def read_csv(
     if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
     parts = len(table) * ["train"] if parts is None else [SPLITS[part] or "train" for part in parts]
     labels = _labels(table[column].to_numpy(), f"{file}, column {column}")
-    return _assembled("csv", file, pixels.to_numpy(), labels, parts, options)
+    images = with_channels(pixels.to_numpy(), str(file))
+    images = square_images(images, pixel_scale({"pixels": images}, str(file)), options)
+    return _assembled("csv", file, images, labels, parts, options)

@@ -181,9 +181,11 @@ def chosen_config(
     name = "sgan" if options.method is None else options.method
     check_name(name, METHODS, "method")
     changes = {"terms": ""} | given_settings(options)
-    from sgan_nb.methods.terms import check_terms # imports torch, which a mistyped method need not wait for
-    check_terms(changes["terms"])
-    return (base or METHODS[name]).with_terms(changes.pop("terms"), **changes)
+    terms = changes.pop("terms")
+    config = (base or METHODS[name]).with_terms(terms, **changes)
+    from sgan_nb.methods.terms import check_terms # imports torch, which other mistakes need not wait for
+    check_terms(terms)
+    return config
 
 # %% ../../nbs/use/options.ipynb #d3a08357
 def print_files(

@@ -913,6 +913,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays._class_names': ( 'sources/arrays.html#_class_names',
                                                                                  'sgan_nb/sources/arrays.py'),
+                                        'sgan_nb.sources.arrays._is_fraction': ( 'sources/arrays.html#_is_fraction',
+                                                                                 'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays._label_text': ( 'sources/arrays.html#_label_text',
                                                                                 'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays._labels': ('sources/arrays.html#_labels', 'sgan_nb/sources/arrays.py'),

@@ -8,6 +8,7 @@ __all__ = ['read_npz', 'read_csv']
 # %% ../../nbs/sources/arrays.ipynb #229b4d5e
 import warnings
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 from typing import Any
 import numpy as np
@@ -35,8 +36,17 @@ def _class_names(labels:list[str|None], name:str) -> tuple[str, ...]:
     "The classes, numbers in their order; `ValueError` for fewer than two."
     found = {label for label in labels if label is not None}
     if len(found) < 2: raise ValueError(f"{name}: expected labels of two or more classes, found {len(found)}")
+    fraction = next((label for label in sorted(found) if _is_fraction(label)), None)
+    if fraction is not None:
+        raise ValueError(f"{name}: labels such as {fraction} look like measurements, not classes: give each class a "
+                         "whole number or a name")
     is_number = all(label.lstrip("-").isdecimal() for label in found)
     return tuple(sorted(found, key=int) if is_number else sorted(found))
+
+def _is_fraction(label:str) -> bool:
+    "Whether a label is a number that is not whole."
+    try: return isfinite(float(label)) and not float(label).is_integer() # inf may be a name
+    except ValueError: return False
 
 def _assembled(kind:str, file:Path, pixels:torch.Tensor, labels:list, parts:list[str], options:ReadOptions) -> tuple:
     "Arguments of `ImageData` from images, their labels and their parts."
@@ -84,9 +94,11 @@ def _parts(arrays:dict[str, np.ndarray], file:Path) -> dict[str, tuple[np.ndarra
     for part, (images, labels) in pairs.items():
         found[part] = arrays[images], _labels(arrays[labels], f"{file}, {labels}")
         if len(found[part][1]) != len(arrays[images]):
-            raise ValueError(f"{file}: {images} has {len(arrays[images])} images, {labels} {len(found[part][1])} labels")
-    ignored = [name for name in arrays if name not in {*alone, *(name for pair in pairs.values() for name in pair)}]
-    if ignored: warnings.warn(f"{file}: ignored {', '.join(ignored)}: not among the names that are read", stacklevel=2)
+            raise ValueError(f"{file}: {images} has {len(arrays[images])} images, "
+                             f"{labels} {len(found[part][1])} labels")
+    read = [*(name for pair in pairs.values() for name in pair), *alone]
+    ignored = ", ".join(name for name in arrays if name not in read)
+    if ignored: warnings.warn(f"{file}: ignored: {ignored}; read: {', '.join(read)}", stacklevel=2)
     return found | {name: (arrays[name], len(arrays[name]) * [None]) for name in alone}
 
 def read_npz(

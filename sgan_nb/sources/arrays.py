@@ -6,6 +6,7 @@
 __all__ = ['read_npz', 'read_csv']
 
 # %% ../../nbs/sources/arrays.ipynb #229b4d5e
+import re
 import warnings
 from collections import Counter
 from math import isfinite
@@ -122,32 +123,52 @@ def read_npz(
     return _assembled("npz", file, pixels, labels, parts, options)
 
 # %% ../../nbs/sources/arrays.ipynb #6ef8dff7
-def _read_table(file:Path) -> tuple[Any, str]:
-    "A table and the name of its column of labels; `ValueError` or `FileNotFoundError` in one line."
+def _read_table(file:Path) -> tuple[Any, dict[str, str]]:
+    "A table, and its columns by their names in small letters; `ValueError` or `FileNotFoundError` in one line."
     import pandas as pd # slow to import: where it is used
     if not file.is_file(): raise FileNotFoundError(f"no such file: {file}")
-    try: table = pd.read_csv(file)
+    try:
+        header = ",".join(pd.read_csv(file, nrows=0).columns) # pandas unpacks, and knows the mark of Excel
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning) # rows that are longer than the header
+            table = pd.read_csv(file, sep=max(",;\t", key=header.count), index_col=False)
     except Exception as e: # pandas raises a dozen types
         raise ValueError(f"{file} is not a readable table ({str(e).splitlines()[0]})") from None
-    column = next((name for name in LABEL_COLUMNS if name in table.columns), None)
+    return table, {name.strip().lower(): name for name in table.columns}
+
+def _in_order(columns:list[str]) -> list[str]:
+    "Columns of pixels by the number at their end, where the names differ in nothing else."
+    named = [re.fullmatch("(.*?)([0-9]+)", name.strip()) for name in columns]
+    if None in named or len({match[1] for match in named}) > 1: return columns
+    return [name for _, name in sorted(zip((int(match[2]) for match in named), columns))]
+
+def _column_of_labels(columns:dict[str, str], file:Path) -> str:
+    "The first of the columns that may hold labels; `ValueError` if there is none."
+    column = next((columns[name] for name in LABEL_COLUMNS if name in columns), None)
     if column is None: raise ValueError(f"{file} has no column {' or '.join(LABEL_COLUMNS[:2])}: it holds no labels")
-    return table, column
+    return column
+
+def _parts_of_rows(table:Any, split:str|None, file:Path) -> list[str]:
+    "train, test or validation for each row; `ValueError` for what is none of them."
+    said = len(table) * [""] if split is None else table[split].fillna("").astype(str).str.casefold().tolist()
+    unknown = set(said) - SPLITS.keys()
+    if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
+    return [SPLITS[part] or "train" for part in said]
 
 def read_csv(
     file:Path, # Table with a header, perhaps compressed
     options:ReadOptions, # Size, channels, share of the labels for testing
 ) -> tuple: # The arguments of `ImageData`
     "Images and labels of a table; `ValueError` or `FileNotFoundError` in one line."
-    table, column = _read_table(file)
-    parts = table["split"].fillna("train").astype(str).str.casefold() if "split" in table.columns else None
-    pixels = table.drop(columns=[column, *(["split"] if parts is not None else [])])
+    table, columns = _read_table(file)
+    column, split = _column_of_labels(columns, file), columns.get("split")
+    pixels = table[_in_order([name for name in table.columns if name not in (column, split)])]
+    if not len(pixels.columns): raise ValueError(f"{file} has no columns of pixels beside {column}")
     strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif"), None)
     if strange is not None: raise ValueError(f"{file}: column {strange} holds something else than pixels")
     if pixels.isna().any(axis=None):
         raise ValueError(f"{file}, line {int(pixels.isna().any(axis=1).to_numpy().argmax()) + 2}: a pixel is missing")
-    unknown = set() if parts is None else set(parts) - SPLITS.keys()
-    if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
-    parts = len(table) * ["train"] if parts is None else [SPLITS[part] or "train" for part in parts]
+    parts = _parts_of_rows(table, split, file)
     labels = _labels(table[column].to_numpy(), f"{file}, column {column}")
     images = with_channels(pixels.to_numpy(), str(file))
     images = square_images(images, pixel_scale({"pixels": images}, str(file)), options)

@@ -924,6 +924,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'sgan_nb.sources.arrays._names': ('sources/arrays.html#_names', 'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays._pair': ('sources/arrays.html#_pair', 'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays._parts': ('sources/arrays.html#_parts', 'sgan_nb/sources/arrays.py'),
+                                        'sgan_nb.sources.arrays._parts_of_rows': ( 'sources/arrays.html#_parts_of_rows',
+                                                                                   'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays._read_table': ( 'sources/arrays.html#_read_table',
                                                                                 'sgan_nb/sources/arrays.py'),
                                         'sgan_nb.sources.arrays.read_csv': ('sources/arrays.html#read_csv', 'sgan_nb/sources/arrays.py'),

@@ -148,6 +148,13 @@ def _column_of_labels(columns:dict[str, str], file:Path) -> str:
     if column is None: raise ValueError(f"{file} has no column {' or '.join(LABEL_COLUMNS[:2])}: it holds no labels")
     return column
 
+def _parts_of_rows(table:Any, split:str|None, file:Path) -> list[str]:
+    "train, test or validation for each row; `ValueError` for what is none of them."
+    said = len(table) * [""] if split is None else table[split].fillna("").astype(str).str.casefold().tolist()
+    unknown = set(said) - SPLITS.keys()
+    if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
+    return [SPLITS[part] or "train" for part in said]
+
 def read_csv(
     file:Path, # Table with a header, perhaps compressed
     options:ReadOptions, # Size, channels, share of the labels for testing
@@ -155,16 +162,13 @@ def read_csv(
     "Images and labels of a table; `ValueError` or `FileNotFoundError` in one line."
     table, columns = _read_table(file)
     column, split = _column_of_labels(columns, file), columns.get("split")
-    parts = None if split is None else table[split].fillna("train").astype(str).str.casefold()
     pixels = table[_in_order([name for name in table.columns if name not in (column, split)])]
     if not len(pixels.columns): raise ValueError(f"{file} has no columns of pixels beside {column}")
     strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif"), None)
     if strange is not None: raise ValueError(f"{file}: column {strange} holds something else than pixels")
     if pixels.isna().any(axis=None):
         raise ValueError(f"{file}, line {int(pixels.isna().any(axis=1).to_numpy().argmax()) + 2}: a pixel is missing")
-    unknown = set() if parts is None else set(parts) - SPLITS.keys()
-    if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
-    parts = len(table) * ["train"] if parts is None else [SPLITS[part] or "train" for part in parts]
+    parts = _parts_of_rows(table, split, file)
     labels = _labels(table[column].to_numpy(), f"{file}, column {column}")
     images = with_channels(pixels.to_numpy(), str(file))
     images = square_images(images, pixel_scale({"pixels": images}, str(file)), options)

@@ -72,7 +72,7 @@ def _how_far_to_trust(results:dict) -> str:
 
 def _print_rows(rows:list[dict], as_json:bool) -> None:
     "Print answers as a table, or as JSON with all probabilities."
-    shown = {"file": "file_name", "class": "label", "probability": "probability", "p_fake": "p_fake",
+    shown = {"file": "file_name", "class": "label", "probability": "probability", "p_fake": "fake_probability",
              "status": "status"} | ({"probabilities": "probabilities"} if as_json else {})
     rows = [{name: row[key] for name, key in shown.items()} for row in rows]
     print(json.dumps(rows, indent=2) if as_json else tabulate(rows, headers="keys", floatfmt=".4f"))

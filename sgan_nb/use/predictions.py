@@ -103,12 +103,12 @@ def _answer(model:TrainedModel, batch:list[tuple], threshold:float, limit:float|
         doubtful = said["probability"] < threshold or bool(unlike)
         row |= dict(label=label, probability=said["probabilities"].get(label), # None: a class the run does not know
                     second=second, second_probability=second_probability, margin=ordered[0][1] - ordered[1][1],
-                    p_fake=said["p_fake"], unlike_training=unlike, probabilities=said["probabilities"],
+                    fake_probability=said["p_fake"], unlike_training=unlike, probabilities=said["probabilities"],
                     status="labeled" if given else "doubtful" if doubtful else "predicted")
 
 # %% ../../nbs/use/predictions.ipynb #314f460d
-_COLUMNS = ("file_name", "label", "probability", "second", "second_probability", "margin", "p_fake", "unlike_training",
-            "status")
+_COLUMNS = ("file_name", "label", "probability", "second", "second_probability", "margin", "fake_probability",
+            "unlike_training", "status")
 
 def write_predictions(
     file:Path, # CSV file to create or replace

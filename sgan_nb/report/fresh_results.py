@@ -36,10 +36,9 @@ def case_name(
     return f"{'photographs' if data.startswith('folder:') else data}-{n_labels}{chosen}"
 
 # %% ../../nbs/report/fresh_results.ipynb #f7e5000a
-_BESIDE = [ # What was published for 100 labels of MNIST: source, test error (%), draws
-    ("Salimans et al. 2016", "0.93 ± 0.065", 10), ("the same, ensemble of 10", "0.86 ± 0.056", 10),
-    ("Dai et al. 2017, best on test", "0.795 ± 0.098", ""), ("Kang et al. 2020", "0.57", ""),
-    ("Luo et al. 2018, unverified", "0.66 ± 0.07", ""), ("Wu et al. 2019, unverified", "0.42 ± 0.03", "")]
+_BESIDE = [ # What we read of single networks with 100 labels of MNIST: source, test error (%), draws
+    ("Salimans et al. 2016", "0.93 ± 0.065", 10), ("Dai et al. 2017, best on test", "0.795 ± 0.098", ""),
+    ("Kang et al. 2020", "0.57", "")]
 
 def _cells(row:dict) -> dict:
     "What both tables say of a row of `error_rows`."

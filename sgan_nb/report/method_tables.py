@@ -6,6 +6,7 @@
 __all__ = ['OF_DISCRIMINATOR', 'OF_GENERATOR', 'CLAIMS', 'loss_text', 'overview_table', 'claims_table', 'times_table']
 
 # %% ../../nbs/report/method_tables.ipynb #94a810a0
+from dataclasses import asdict
 from ..measuring.results_table import with_spread
 from ..methods.settings import TrainConfig
 from .latex import budget_cells, steps_of, tabular
@@ -38,6 +39,13 @@ def _target_text(config:TrainConfig) -> str:
     when = f", {100 * weight.start:.0f}–{100 * weight.end:.0f}%" if weight.end else ""
     return f"{sharpened}, τ={config.confidence:g}{when}"
 
+def _is_other_length(method:str, configs:dict[str, dict]) -> bool:
+    "Whether a method, such as sgan-graph-14, is another one for other epochs."
+    whole, _, n = method.rpartition("-")
+    if not n.isdigit() or whole not in configs: return False
+    one, other = (asdict(configs[name]["config"]) for name in (method, whole))
+    return {key for key in one if one[key] != other[key]} <= {"method", "epochs", "draw", "test_curve", "threads"}
+
 def overview_table(
     configs:dict[str, dict], # From `read_configs`
     rows:list[dict], # Of these methods, from `summarize`
@@ -48,6 +56,7 @@ def overview_table(
     table = []
     for method, saved in configs.items():
         config = saved["config"]
+        if _is_other_length(method, configs): continue
         generator = "–" if config.generator == "none" else config.generator
         views = ("" if config.augmentation_strength == 1 else "half ") + config.augmentation
         table.append({"method": method, "source": _SOURCES.get(method, "ours"), "D": config.discriminator,

@@ -1338,6 +1338,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'sgan_nb/use/estimator.py')},
             'sgan_nb.use.estimator_setup': { 'sgan_nb.use.estimator_setup._is_missing': ( 'use/estimator_setup.html#_is_missing',
                                                                                           'sgan_nb/use/estimator_setup.py'),
+                                             'sgan_nb.use.estimator_setup.check_kinds': ( 'use/estimator_setup.html#check_kinds',
+                                                                                          'sgan_nb/use/estimator_setup.py'),
                                              'sgan_nb.use.estimator_setup.choose_config': ( 'use/estimator_setup.html#choose_config',
                                                                                             'sgan_nb/use/estimator_setup.py'),
                                              'sgan_nb.use.estimator_setup.compute_threads': ( 'use/estimator_setup.html#compute_threads',

@@ -175,6 +175,7 @@ def missing(known, how):
     pandas = pytest.importorskip("pandas")
     names = {"string": "abcd", "strings": "abcd", "string list": "abcd"}.get(how, range(4))
     if how == "float": return np.where(known < 0, np.nan, known)
+    if how == "masked": return np.ma.array(np.maximum(known, 0), mask=known < 0)
     mark = {"None": None, "NA": pandas.NA, "Int64": pandas.NA}.get(how, np.nan if how != "strings" else None)
     labels = [mark if k < 0 else names[k] for k in known]
     if how == "string list": return labels
@@ -182,7 +183,8 @@ def missing(known, how):
     return np.array(labels, dtype=object)
 
 
-@pytest.mark.parametrize("how", ["float", "None", "NaN", "NA", "Int64", "string", "category", "strings", "string list"])
+@pytest.mark.parametrize("how", ["float", "None", "NaN", "NA", "Int64", "string", "category", "strings", "string list",
+                                 "masked"])
 def test_every_mark_of_a_missing_label(how, blobs):
     X, y, known = blobs
     expected, labels = clone(TINY).fit(X, known), missing(known, how)
@@ -278,10 +280,18 @@ def test_partly_labeled_rows_cross_validate(blobs):
     X, y, known = blobs
     pipeline = make_pipeline(StandardScaler(), SGANClassifier(max_iter=60, random_state=0))
     assert cross_val_score(pipeline, X, known, cv=2).mean() > 0.6
+    assert cross_val_score(pipeline, X, known, cv=2, scoring="accuracy").mean() < 0.1 # the docstring of score warns
     still = {"learning_rate": 1e-9, "generator_learning_rate": 1e-9}
     search = GridSearchCV(pipeline, {"sganclassifier__settings": [None, still]}, cv=2).fit(X, known)
     assert search.best_params_ == {"sganclassifier__settings": None}
     assert search.best_estimator_.score(X, y) > 0.8
+
+
+def test_score_refuses_labels_and_weights_of_other_rows(fitted, digits):
+    X, y = digits[3], digits[1][1400:]
+    for rest in (y[1:],), (y, np.ones(3)):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            fitted.score(X, *rest)
 
 
 def test_global_random_sources_neither_matter_nor_change(blobs):
@@ -357,6 +367,11 @@ def test_names_of_features(blobs):
     (dict(max_iter=-1), ValueError, "max_iter must be at least 1, got -1"),
     (dict(learning_rate=0.0), ValueError, "learning_rate must be in"),
     (dict(y=lambda y: np.where(y < 0, "nan", "a")), ValueError, "pass y with dtype=object"),
+    (dict(y=lambda y: np.where(y < 0, "None", "a")), ValueError, "y has the text 'None'"),
+    (dict(y=lambda y: np.where(y < 0, "<NA>", "a")), ValueError, "y has the text '<NA>'"),
+    (dict(max_iter=500.0), TypeError, "max_iter must be a whole number or None, got 500.0"),
+    (dict(batch_size=10.0), TypeError, "batch_size must be a whole number or None, got 10.0"),
+    (dict(settings=["dropout"]), TypeError, "settings must be a dict or None"),
     (dict(y=lambda y: np.full(len(y), np.nan)), ValueError, "y has no label"),
     (dict(y=lambda y: np.where(y < 0, np.inf, y)), ValueError, "infinity"),
     (dict(n_jobs=0), ValueError, "n_jobs == 0"),

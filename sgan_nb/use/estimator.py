@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from torch import Tensor
 from ..baseline import ClassifierOutput, predict
 from ..data import ImageData, Split
@@ -22,18 +22,18 @@ from ..methods.networks import build_networks
 from ..methods.settings import TrainConfig
 from ..runs.trained_model import TrainedModel, draw_images
 from ..training import train
-from .estimator_setup import (choose_config, compute_threads, encode_labels, is_unlabeled, warn_if_far,
-                                         with_none)
+from .estimator_setup import (check_kinds, choose_config, compute_threads, encode_labels, is_unlabeled,
+                                         warn_if_far, with_none)
 
 # %% ../../nbs/use/estimator.ipynb #298b15a1
 class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
     """Semi-supervised GAN for partly labeled rows: vectors (N, F), images (N, H, W) or (N, C, H, W).
 
-    -1, None, NaN and pandas.NA mean: no label. Wrappers that number the classes anew (BaggingClassifier,
-    StackingClassifier, VotingClassifier, OneVsRestClassifier, OneVsOneClassifier, OutputCodeClassifier) make -1 a
-    class, which cannot be seen from inside, and predict it for most rows; NaN and None they refuse: use those there.
-    CalibratedClassifierCV trains as it is meant, but lists -1 among its classes, and its answers are not probabilities.
-    SelfTrainingClassifier, Pipeline and searches take -1 as it is meant.
+    -1, None, NaN, pandas.NA and what a numpy.ma array masks mean: no label. Wrappers that number the classes anew
+    (BaggingClassifier, StackingClassifier, VotingClassifier, OneVsRestClassifier, OneVsOneClassifier,
+    OutputCodeClassifier) make -1 a class, which cannot be seen from inside, and predict it for most rows; NaN and None
+    they refuse: use those there. CalibratedClassifierCV trains as it is meant, but lists -1 among its classes, and its
+    answers are not probabilities. SelfTrainingClassifier, Pipeline and searches take -1 as it is meant.
 
     Predictions warn of rows far outside the range of the training rows: farther than that range is wide, for images the
     range of all pixels, for vectors that of each feature. And they warn if ten or more rows all lie within 1% of it.
@@ -57,9 +57,10 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
 
     def fit(self,
         X:np.ndarray, # Rows of finite numbers, shape (N, F), (N, H, W) or (N, C, H, W)
-        y:np.ndarray, # Classes, numbers or strings, shape (N,); -1, None, NaN or pandas.NA: no label
+        y:np.ndarray, # Classes, numbers or strings, shape (N,); -1, None, NaN, pandas.NA or masked: no label
     ) -> "SGANClassifier": # Itself
         "Train on all rows; `ValueError` in one line for input that cannot be learned from."
+        check_kinds(self.get_params(deep=False))
         rows, y = self._check(X, with_none(y), reset=True, ensure_min_samples=2)
         self.classes_, targets, labeled = encode_labels(y)
         self.scaler_ = MinMaxScaler((-1, 1)).fit(self._columns(rows))
@@ -105,8 +106,9 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         y:np.ndarray, # Their classes, shape (N,); rows without a label are left out
         sample_weight:np.ndarray|None=None, # Weight of each row, shape (N,)
     ) -> float: # In [0, 1]
-        "Accuracy on the rows that have a label: cross-validation works on partly labeled data."
+        "Accuracy on the labeled rows: what cross-validation takes; scoring='accuracy' counts the others as errors."
         y = column_or_1d(with_none(y))
+        check_consistent_length(X, y, sample_weight)
         is_labeled = ~is_unlabeled(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)[is_labeled]
         return accuracy_score(np.array(y[is_labeled].tolist()), self.predict(X)[is_labeled], sample_weight=weight)

@@ -177,7 +177,7 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path):
     assert {r["draw"] for r in results if r["method"] in CORE} == {0, 1}
     assert all(r["environment"]["hardware"] for r in results)
     for figure in (made / "figures").glob("*.pdf"):
-        assert re.search(rb"/Subject \(\d+ runs? on ", figure.read_bytes()), figure.name
+        assert re.search(rb"/Subject \(\d+ records?: ", figure.read_bytes()), figure.name
     again = Started(gpu_run, ["none", tmp_path / "no-runs", made])
     out, err = again.communicate()
     assert again.returncode == 0 and "part 1" not in out, err

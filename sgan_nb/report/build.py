@@ -71,7 +71,7 @@ def train_circles(
 ) -> dict: # Title -> trained state
     "Two circles with eight labels, ten times; a tiny plan: twice, for one epoch. The first are returned."
     (epochs, n), file = (1, 2) if work.plan == "tiny" else (20, 10), work.report / "results/circles.json"
-    first = train_planes(epochs)
+    first = train_planes(epochs, 0)
     results = [_plane_results(first)]
     if file.is_file() and _is_repeated(read_record(file, "delete it"), results[0], n): return first
     results += [_plane_results(train_planes(epochs, repeat)) for repeat in range(1, n)]

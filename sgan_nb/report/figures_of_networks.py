@@ -75,7 +75,7 @@ def plot_sure_mistakes(
             classes, targets = run.data.classes, run.data.test_targets
             for axes, i in zip(row, confident_mistakes(run.probabilities, targets, n).tolist()):
                 confidence, guess = run.probabilities[i].max(0)
-                axes.imshow(image_grid(run.data.test_images[i:i + 1], 1, 0), cmap="gray_r")
+                axes.imshow(image_grid(run.data.test_images[i:i + 1], 1, 0), cmap="gray_r", vmin=0, vmax=255)
                 axes.set_title(f"{classes[targets[i]]} → {classes[guess]}\n{100 * confidence:.1f}%", fontsize=6.5)
     return figure
 
@@ -95,7 +95,7 @@ def plot_sample_sheets(
             block.suptitle(name, fontsize=8)
             chosen = np.unique(np.linspace(0, len(strips) - 1, n_epochs).round())
             for axes, strip in zip(block.subplots(n_epochs, 1), [strips[round(i)] for i in chosen]):
-                axes.imshow(np.asarray(Image.open(strip)), cmap="gray")
+                axes.imshow(np.asarray(Image.open(strip)), cmap="gray", vmin=0, vmax=255)
                 epoch = int(strip.stem.split("_")[1])
                 axes.set_ylabel(f"epoch {epoch}", rotation=0, ha="right", va="center", fontsize=7)
             for axes in block.axes:
@@ -118,7 +118,7 @@ def plot_labeled_sets(
             chosen = chosen[data.train_targets[chosen].argsort(stable=True)]
             sizes = torch.bincount(data.train_targets[chosen], minlength=data.n_classes)
             span = "–".join(str(n) for n in dict.fromkeys((int(sizes.min()), int(sizes.max()))))
-            axes.imshow(image_grid(data.train_images[chosen], 10, 1), cmap="gray_r")
+            axes.imshow(image_grid(data.train_images[chosen], 10, 1), cmap="gray_r", vmin=0, vmax=255)
             axes.set(xticks=[], yticks=[])
             axes.set_title(f"{strategy}\n{span} images per class", fontsize=8)
     return figure

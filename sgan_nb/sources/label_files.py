@@ -102,7 +102,7 @@ def _json_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 # %% ../../nbs/sources/label_files.ipynb #cc025b01
 NO_LABEL = {"", "NaN", "nan", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL", "-1", "-1.0", "?", "-", "Nan",
-            "unlabelled"} # Instead of a label; none in small letters may be a class
+            "unlabeled", "unlabelled"} # Instead of a label; none in small letters may be a class
 MARKS = ("", "unsure", "bad", "disputed") # Of a picture
 _SEVERAL = ("[", "{") # Begin a list of labels, which stands where one is expected
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.decomposition import PCA
@@ -21,7 +20,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from .baseline import predict
-from .basics.plot_style import figure_name, plot_style
+from .basics.plot_style import figure_name, plot_style, scale_losses
 from .data import denormalize, normalize
 from .runs.trained_model import TrainedModel, draw_images
 
@@ -143,15 +142,10 @@ def plot_curves(
             points = zip(*((row["step"], row[key]) for row in history if key in row))
             axes.plot(*points, line, marker=".", color=color, label=shown)
         axes.set(xlabel="step", ylabel="accuracy (%)")
-        if not panel[0].endswith("accuracy"): _label_losses(axes)
+        if not panel[0].endswith("accuracy"):
+            scale_losses(axes, min(value for line in axes.lines for value in line.get_ydata()))
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(2, len(curves)), frameon=False)
     return figure
-
-def _label_losses(axes:Axes) -> None:
-    "A logarithmic axis, or, where a loss is 0 or less, one that is linear near 0."
-    axes.set_ylabel("loss (epoch mean)")
-    if min(value for line in axes.lines for value in line.get_ydata()) > 0: axes.set_yscale("log")
-    else: axes.set_yscale("symlog", linthresh=0.01)
 
 # %% ../nbs/06_evaluation.ipynb #4ba42cda
 @plot_style()

@@ -7,12 +7,11 @@ __all__ = ['mean_history', 'plot_learning', 'plot_convergence', 'plot_errors', '
 
 # %% ../../nbs/report/figures_of_runs.ipynb #7b085d96
 from statistics import mean, stdev
-from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from ..basics.plot_style import plot_style
+from ..basics.plot_style import plot_style, scale_losses
 from ..measuring.results_table import PUBLISHED_ERRORS
 
 # %% ../../nbs/report/figures_of_runs.ipynb #5f58e79b
@@ -41,16 +40,11 @@ def plot_learning(
                 axes.plot(*_points(average, key), line, color=color, linewidth=1.8, label=key)
             if decay_start < 1: axes.axvline(decay_start * average[-1]["step"], color="0.6", linestyle=":", linewidth=1)
         for history in histories: _mark_epochs(right, *_points(history, "test_accuracy"))
-        left.set(xlabel="step", ylabel="loss (epoch mean)")
-        left.set_yscale(**_loss_scale(average, losses))
+        left.set_xlabel("step")
+        scale_losses(left, min(row[key] for row in average for key in losses if key in row))
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
         right.set(xlabel="step", ylabel="test accuracy (%)")
     return figure
-
-def _loss_scale(history:list[dict], losses:list[str]) -> dict[str, Any]:
-    "Arguments of `set_yscale`: logarithmic, linear about zero where a loss is negative, as mutual information is."
-    lowest = min(row[key] for row in history for key in losses if key in row)
-    return dict(value="log") if lowest > 0 else dict(value="symlog", linthresh=0.01)
 
 def _mark_epochs(axes:Axes, steps:list, values:list) -> None:
     "A circle at the best epoch of a draw, a dot at its last."

@@ -6,9 +6,8 @@
 __all__ = ['OF_DISCRIMINATOR', 'OF_GENERATOR', 'CLAIMS', 'loss_text', 'overview_table', 'claims_table', 'times_table']
 
 # %% ../../nbs/report/method_tables.ipynb #94a810a0
-from dataclasses import asdict
 from ..measuring.results_table import with_spread
-from ..methods.settings import TrainConfig
+from ..methods.settings import TrainConfig, changed_settings
 from .latex import budget_cells, steps_of, tabular
 
 # %% ../../nbs/report/method_tables.ipynb #f59041f8
@@ -43,8 +42,8 @@ def _is_other_length(method:str, configs:dict[str, dict]) -> bool:
     "Whether a method, such as sgan-graph-14, is another one for other epochs."
     whole, _, n = method.rpartition("-")
     if not n.isdigit() or whole not in configs: return False
-    one, other = (asdict(configs[name]["config"]) for name in (method, whole))
-    return {key for key in one if one[key] != other[key]} <= {"method", "epochs", "draw", "test_curve", "threads"}
+    one, other = (configs[name]["config"] for name in (method, whole))
+    return not changed_settings(one, other, ("method", "epochs", "draw", "test_curve", "threads"))
 
 def overview_table(
     configs:dict[str, dict], # From `read_configs`

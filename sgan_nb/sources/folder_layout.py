@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
+from ..basics.names import count_text
 from .folder_names import check_class_names, check_part_words, is_pool, part_of_folder
 from .label_files import LabelRow, merge_label_rows, read_label_file
 from .label_matching import label_tables, match_rows, warn_of_newcomers
@@ -112,9 +113,11 @@ def table_rows(
     return {below + name: row for name, row in found.items()}, len(lost)
 
 # %% ../../nbs/sources/folder_layout.ipynb #a66b27ef
-def _by_table(files:list[str], rows:dict[str, LabelRow], part:str, skipped:Counter) -> list[tuple]:
-    "(file, label, part) of each file, as the rows of a label file have it; a part that they do not say, by its folder."
-    entries = []
+def _by_table(root:Path, files:list[str], table:tuple, part:str, skipped:Counter) -> list[tuple]:
+    "(file, label, part) of each file, as `table_rows` has it; a part that a row does not say, by its folder."
+    (rows, n_lost), entries = table, []
+    skipped["rows without a picture"] += n_lost
+    warn_of_newcomers(root, files, rows)
     for name in files:
         row = rows.get(name, LabelRow(name))
         label = None if row.mark in ("unsure", "disputed") else row.label
@@ -124,13 +127,10 @@ def _by_table(files:list[str], rows:dict[str, LabelRow], part:str, skipped:Count
     return entries
 
 def _part_entries(root:Path, folder:str, files:list[str], part:str, skipped:Counter) -> list[tuple]:
-    "(file, label, part) of each file of a part's folder; of the whole root with an empty folder and part."
-    below = f"{folder}/" if folder else ""
-    table = table_rows(root / folder, files, below)
-    if table is None: return [(name, label, part or "train") for name, label in _folder_labels(files, below).items()]
-    skipped["rows without a picture"] += table[1]
-    warn_of_newcomers(root, files, table[0])
-    return _by_table(files, table[0], part, skipped)
+    "(file, label, part) of each file of a part's folder."
+    table = table_rows(root / folder, files, f"{folder}/")
+    if table: return _by_table(root, files, table, part, skipped)
+    return [(name, label, part) for name, label in _folder_labels(files, f"{folder}/").items()]
 
 def _folder_parts(root:Path, folders:dict[str, list[str]]) -> dict[str, str]:
     "Part of each folder that is one, by its name; `ValueError` where that cannot be told."
@@ -158,9 +158,9 @@ def read_layout(
     root = Path(root)
     files, skipped = scan_pictures(root)
     if not files:
-        others = "".join(f", {n:,} {reason}" for reason, n in skipped.items())
+        others = f", {count_text(skipped)}" if skipped else ""
         raise FileNotFoundError(f"{root} holds no pictures ({', '.join(PICTURE_SUFFIXES)}){others}")
-    if label_tables(root): entries = _part_entries(root, "", files, "", skipped)
+    if table := table_rows(root, files): entries = _by_table(root, files, table, "", skipped)
     else:
         folders = _top(files)
         parts, entries = _folder_parts(root, folders), []

@@ -18,7 +18,7 @@ PAGES = {"index": "README.md", "results": "RESULTS.md", "guide": "GUIDE.md"} # N
 # The chapters of the book, then the wings in the order in which they import each other
 SPINE = ["00_data", "01_baseline", "02_discriminator", "03_generator", "04_losses", "05_training", "06_evaluation"]
 WINGS = {
-    "basics": ("what every part may use", ["names", "atomic_files", "plot_style", "random_numbers"]),
+    "basics": ("what every part may use", ["names", "atomic_files", "text_files", "plot_style", "random_numbers"]),
     "sources": ("where pictures come from", [
         "read_options", "archives", "packaged_sets", "picture_files", "label_files", "folder_names", "label_matching",
         "folder_layout", "decoded_pictures", "own_pictures", "axes_and_scale", "arrays"]),

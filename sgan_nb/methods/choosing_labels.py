@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from ..data import ImageData, Split, normalize, split_labels
 from ..basics.names import unknown_name
+from ..basics.text_files import read_text
 from .picture_choice import typical_pictures
 from .picture_features import gradient_features
 
@@ -54,7 +55,7 @@ def read_indices(
     if not Path(file).is_file():
         raise FileNotFoundError(f"no label list {file}: one index into the training set, or one file name, per line")
     indices, numbers = [], {name: i for i, name in enumerate(names)}
-    for number, line in enumerate(map(str.strip, Path(file).read_text().splitlines()), 1):
+    for number, line in enumerate(map(str.strip, read_text(file).splitlines()), 1):
         if not line: continue
         index = numbers.get(line, int(line) if line.isdecimal() else n_images)
         if index >= n_images:

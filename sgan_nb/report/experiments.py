@@ -14,6 +14,7 @@ from ..basics.names import check_name
 from ..measuring.benchmark import benchmark_cells, run_grid
 from ..measuring.results_table import summarize
 from ..methods.methods import METHODS
+from ..runs.run_data import public_name
 from ..runs.run_folder import read_record, read_results, save_json
 
 # %% ../../nbs/report/experiments.ipynb #48a6f4aa
@@ -132,10 +133,12 @@ def collect_results(
         target = Path(results) / source.relative_to(out)
         if (target / "results.json").is_file() and _started(target) == _started(source): continue
         target.mkdir(parents=True, exist_ok=True)
-        for name in "results.json", "environment.json", "history.csv", "test_predictions.npy":
+        for name in "environment.json", "history.csv", "test_predictions.npy":
             if (source / name).is_file(): shutil.copy(source / name, target) # older runs kept no predictions
         saved = read_record(source / "config.json", "a finished run has lost its settings")
-        save_json(target / "config.json", {**saved, "config": {**saved["config"], "data": saved["data"]}})
+        strategy = dict(strategy=public_name(saved["config"]["strategy"]))
+        save_json(target / "config.json", saved | dict(config=saved["config"] | strategy | dict(data=saved["data"])))
+        save_json(target / "results.json", read_results(source) | strategy)
     return len(finished)
 
 def _started(folder:Path) -> str:

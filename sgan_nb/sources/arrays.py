@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 import numpy as np
 import torch
+from ..basics.text_files import separator_of
 from .axes_and_scale import pixel_scale, square_images, with_channels
 from .decoded_pictures import content_hash
-from .label_files import LABEL_COLUMNS, NO_LABEL, SPLITS
+from .folder_names import check_class_names
+from .label_files import LABEL_COLUMNS, NO_LABEL, SPLIT_COLUMNS, SPLITS
 from .own_pictures import assemble
 from .read_options import ReadOptions
 
@@ -55,6 +57,7 @@ def _assembled(kind:str, file:Path, pixels:torch.Tensor, labels:list, parts:list
     judged = np.array([label is not None or part == "train" for label, part in zip(labels, parts)])
     kept = judged.nonzero()[0]
     classes = _class_names([labels[i] for i in kept if parts[i] == "train"], str(file))
+    check_class_names(file, Counter(labels[i] for i in kept if labels[i] is not None))
     unknown = sorted({labels[i] for i in kept if labels[i] is not None} - set(classes))
     if unknown: raise ValueError(f"{file}: no training picture has the label {unknown[0]}, others have")
     targets = torch.tensor([-1 if labels[i] is None else classes.index(labels[i]) for i in kept])
@@ -131,7 +134,7 @@ def _read_table(file:Path) -> tuple[Any, dict[str, str]]:
         header = ",".join(pd.read_csv(file, nrows=0).columns) # pandas unpacks, and knows the mark of Excel
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning) # rows that are longer than the header
-            table = pd.read_csv(file, sep=max(",;\t", key=header.count), index_col=False)
+            table = pd.read_csv(file, sep=separator_of(header), index_col=False)
     except Exception as e: # pandas raises a dozen types
         raise ValueError(f"{file} is not a readable table ({str(e).splitlines()[0]})") from None
     return table, {name.strip().lower(): name for name in table.columns}
@@ -150,7 +153,8 @@ def _column_of_labels(columns:dict[str, str], file:Path) -> str:
 
 def _parts_of_rows(table:Any, split:str|None, file:Path) -> list[str]:
     "train, test or validation for each row; `ValueError` for what is none of them."
-    said = len(table) * [""] if split is None else table[split].fillna("").astype(str).str.casefold().tolist()
+    if split is None: return len(table) * ["train"]
+    said = table[split].fillna("").astype(str).str.strip().str.casefold().tolist()
     unknown = set(said) - SPLITS.keys()
     if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
     return [SPLITS[part] or "train" for part in said]
@@ -161,7 +165,8 @@ def read_csv(
 ) -> tuple: # The arguments of `ImageData`
     "Images and labels of a table; `ValueError` or `FileNotFoundError` in one line."
     table, columns = _read_table(file)
-    column, split = _column_of_labels(columns, file), columns.get("split")
+    column = _column_of_labels(columns, file)
+    split = next((columns[name] for name in SPLIT_COLUMNS if name in columns), None)
     pixels = table[_in_order([name for name in table.columns if name not in (column, split)])]
     if not len(pixels.columns): raise ValueError(f"{file} has no columns of pixels beside {column}")
     strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif"), None)

@@ -8,6 +8,7 @@ __all__ = ['LOCK', 'TO_SAVE', 'is_run_folder', 'scan_pictures', 'Layout', 'table
 # %% ../../nbs/sources/folder_layout.ipynb #6d5f327b
 import json
 import os
+import warnings
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +91,8 @@ def _top(files:list[str]) -> dict[str, list[str]]:
 
 def _folder_labels(files:list[str], below:str="") -> dict[str, str|None]:
     "Label of each file by the first folder under `below`."
-    labels = {}
-    for name in files:
-        folder = name.removeprefix(below).rpartition("/")[0].partition("/")[0]
-        labels[name] = None if is_pool(folder) else normalize("NFC", folder)
-    return labels
+    folders = {name: name.removeprefix(below).rpartition("/")[0].partition("/")[0] for name in files}
+    return {name: None if is_pool(folder) else normalize("NFC", folder) for name, folder in folders.items()}
 
 # %% ../../nbs/sources/folder_layout.ipynb #d0ce5646
 def table_rows(
@@ -150,6 +148,15 @@ def _folder_parts(root:Path, folders:dict[str, list[str]]) -> dict[str, str]:
                              f"into train/, or give {folder}/ folders of the same classes")
     return parts
 
+def _warn_of_empty(root:Path, files:list[str], parts:dict[str, str]) -> None:
+    "Warn of folders without a picture where class folders are: their classes would be missing without a word."
+    places = root, *(root / part for part in parts)
+    for folder in sorted(folder for place in places for folder in place.iterdir() if folder.is_dir()):
+        below = folder.relative_to(root).as_posix() + "/"
+        holds_runs = any(is_run_folder(file.parent) for file in folder.rglob("config.json"))
+        if not (_is_hidden(folder.name) or holds_runs or any(name.startswith(below) for name in files)):
+            warnings.warn(f"{folder} holds no picture that can be read and is passed over", stacklevel=3)
+
 # %% ../../nbs/sources/folder_layout.ipynb #eb50b530
 def read_layout(
     root:Path, # Folder of pictures
@@ -164,6 +171,7 @@ def read_layout(
     else:
         folders = _top(files)
         parts, entries = _folder_parts(root, folders), []
+        _warn_of_empty(root, files, parts)
         whole = [name for folder, names in folders.items() if folder not in parts for name in names]
         entries += [(name, label, "train") for name, label in _folder_labels(whole).items()]
         for folder, part in parts.items(): entries += _part_entries(root, folder, folders[folder], part, skipped)

@@ -15,7 +15,6 @@ from .label_files import SPLITS
 
 # %% ../../nbs/sources/folder_names.ipynb #3f10c007
 _POOL = ("unlabeled", "unlabelled", "un_labeled", "un_labelled", "no_label", "unsup", "unsupervised") # Without a label
-_MEANT = {"validate": "validation", "holdout": "test", "hold_out": "test", "trn": "train", "tst": "test"}
 _ADDED = re.compile(r"(_?(images|imgs|pictures|photos|data|dataset|set|[0-9]+))+$") # What says nothing of the part
 
 def _bare(folder:str) -> str:
@@ -26,7 +25,7 @@ def part_of_folder(
     folder:str, # Its name
 ) -> str: # train, validation or test; empty if it is none
     "The part that a folder is by its name."
-    return SPLITS.get(_bare(folder), "") or _MEANT.get(_bare(folder), "")
+    return SPLITS.get(_bare(folder), "")
 
 def is_pool(
     folder:str, # Its name; empty for no folder at all

@@ -18,6 +18,7 @@ from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 from ..basics.atomic_files import write_atomically
+from ..basics.text_files import read_text, separator_of
 
 # %% ../../nbs/sources/label_files.ipynb #19658ed5
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class LabelRow:
 FILE_COLUMNS = ("file_name", "filename", "file", "path", "image", "image_id", "id", "id_code") # First that is there
 LABEL_COLUMNS = ("label", "class", "choice", "category", "diagnosis", "target") # First that is there
 SPLIT_COLUMNS = ("split", "set", "subset", "partition") # First that is there
-SPLITS = {"": "", **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
-          **dict.fromkeys(("test", "testing", "test_set", "eval", "evaluation"), "test"),
-          **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")} # What is written -> what it means
+SPLITS = {"": "", **dict.fromkeys(("train", "training", "train_set", "training_set", "trn"), "train"),
+          **dict.fromkeys(("test", "testing", "test_set", "tst", "eval", "evaluation", "holdout", "hold_out"), "test"),
+          **dict.fromkeys(("validation", "valid", "validate", "val", "dev"), "validation")} # Written -> meant
 _NOT_PEOPLE = {"backup", "bak", "old", "copy", "orig", "original", "tmp", "new"} # Nor the names of parts
 
 def check_annotator(
@@ -62,17 +63,10 @@ def find_label_files(
         if file.is_file() and set(read(file)[0]) & set(LABEL_COLUMNS): return [file]
     return []
 
-def _text(file:Path) -> str:
-    "Text of a file, without the mark that Excel writes before it."
-    try: return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = e.object[:e.start].count(b"\n") + 1
-        raise ValueError(f"{file}, line {line}: not UTF-8; save it as CSV UTF-8") from None
-
 def _csv_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     "Columns in small letters, and line number and values by column of each row."
-    text, table = _text(file), []
-    between = max(",;\t", key=text.partition("\n")[0].count)
+    text, table = read_text(file), []
+    between = separator_of(text.partition("\n")[0])
     reader = csv.reader(StringIO(text, newline=""), delimiter=between, strict=True, skipinitialspace=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
@@ -91,7 +85,7 @@ def columns_of(
 def _json_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     "Names in small letters, and line number and values by name of each row; null and what is missing are empty."
     table, header = [], {}
-    for line, text in enumerate(_text(file).split("\n"), 1):
+    for line, text in enumerate(read_text(file).split("\n"), 1):
         if not text.strip(): continue
         try: values = {name.lower(): "" if v is None else str(v) for name, v in json.loads(text).items()}
         except (json.JSONDecodeError, AttributeError):

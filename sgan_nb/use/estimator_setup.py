@@ -128,5 +128,5 @@ def warn_if_far(
         warnings.warn(f"{n_far} of {len(images)} rows lie far outside the range of the training rows, by more "
                       "than its width: scale them as those were", stacklevel=5)
     if len(images) >= 10 and images.max() - images.min() < 0.02: # values to 1 after a fit on values to 255
-        warnings.warn(f"the values of all {len(images)} rows lie within 1% of the range of the rows that were fitted: "
+        warnings.warn(f"the values of all {len(images)} rows lie within 1% of the range of the training rows: "
                       "prepare them in the same way", stacklevel=5)

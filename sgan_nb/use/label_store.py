@@ -16,6 +16,7 @@ from threading import RLock
 from unicodedata import normalize
 from filelock import FileLock
 from ..basics.atomic_files import write_atomically
+from ..basics.text_files import read_text
 from ..sources.folder_layout import LOCK
 from ..sources.label_files import (NO_LABEL, LabelRow, check_annotator, merge_label_rows, read_label_file,
                                          write_label_file)
@@ -60,7 +61,7 @@ class LabelStore:
                 rows = {row.file_name: row for row in rows}
                 self.log += [name for name in {**self.rows, **rows} if rows.get(name) != self.rows.get(name)]
                 self.rows = rows
-            listed = self._read_if_new(self.root / "classes.txt", lambda file: file.read_text("utf-8-sig").splitlines())
+            listed = self._read_if_new(self.root / "classes.txt", lambda file: read_text(file).splitlines())
             self._add([row.label for row in self.rows.values()], self.classes if listed is None else listed)
             for file in (self.root / "labels.csv", *self.root.glob("labels.*.csv"), *self.others):
                 rows = None if file == self.file else self._read_if_new(file, self._rows_of_files)
@@ -86,10 +87,6 @@ class LabelStore:
         self._stamps[file] = stamp # not before: a file that is broken stays new until it can be read
         return contents
 
-    def _stamp(self, file:Path) -> None:
-        "Note that a file holds what was just written."
-        self._read_if_new(file, lambda _: [])
-
     def _add(self, labels:Iterable[str|None], classes:list[str]) -> None:
         "Set the classes to those given and those of the labels."
         self.classes = list(dict.fromkeys(name for name in (*classes, *labels) if name))
@@ -105,7 +102,7 @@ class LabelStore:
             rows = {name: row for name, row in {**self.rows, **new}.items() if row is not None}
             if rows != self.rows:
                 write_label_file(self.file, list(rows.values()))
-                self._stamp(self.file)
+                self._read_if_new(self.file, lambda _: []) # what was just written is known
                 self.log += new
                 self.rows = rows
                 self._add((row.label for row in new.values() if row), self.classes)
@@ -131,7 +128,7 @@ class LabelStore:
     def _write_classes(self, names:list[str]) -> None:
         "Remember classes and their order."
         write_atomically(self.root / "classes.txt", lambda path: path.write_text("\n".join(names) + "\n", "utf-8"))
-        self._stamp(self.root / "classes.txt")
+        self._read_if_new(self.root / "classes.txt", lambda _: []) # what was just written is known
         self.classes = names
 
     def rename_class(self,

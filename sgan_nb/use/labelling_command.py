@@ -61,6 +61,7 @@ def open_store(
     root:Path, # Folder of the pictures
     annotator:str="", # Name of who labels
     classes:list[str]=(), # Names of classes to begin with
+    keep:bool=True, # Whether labels that are taken over go to a label file at once; False changes nothing on disk
 ) -> tuple[Any, list[str]]: # `LabelStore`, lines that say what was found
     "The label store of a folder; `FileNotFoundError`, `OSError` or `ValueError` in one line for one that has none."
     from sgan_nb.sources.folder_layout import scan_pictures
@@ -72,10 +73,12 @@ def open_store(
     if not files: raise FileNotFoundError(f"{root} holds no pictures")
     is_new = not any(file.name.startswith("labels.") for file in find_label_files(root))
     rows = starting_labels(root, classes) if is_new else []
+    taken_over = {row.file_name: row for row in rows}
     try:
-        kept = _keep_original(Path(root) / "labels.csv")
+        kept = _keep_original(Path(root) / "labels.csv") if keep else []
         store = LabelStore(root, files, annotator, classes)
-        store.change(lambda _: {row.file_name: row for row in rows})
+        if keep: store.change(lambda _: taken_over)
+        else: store.rows |= taken_over
     except PermissionError:
         raise OSError(f"cannot write to {root}: labels are kept beside the pictures, so copy them elsewhere") from None
     return store, _found(store, rows, +skipped) + kept
@@ -146,7 +149,7 @@ def _print_list(options:Namespace) -> None:
     "Print the names of the pictures to label first, one a line."
     if options.list < 1: raise ValueError(f"--list wants a number of pictures, got {options.list}")
     from sgan_nb.use.label_guesses import LabelGuesser
-    store, _ = open_store(options.root, options.annotator)
+    store, _ = open_store(options.root, options.annotator, keep=False)
     print("\n".join(LabelGuesser(store, options.run).first_to_label(options.list)))
 
 def _serve(server:Any, listening:socket.socket, guesser:Any) -> None:

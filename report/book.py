@@ -36,11 +36,11 @@ WINGS = {
         "step_parts", "tutorial_loop", "parallel_steps", "parallel_draws", "step_cost", "thread_choice",
         "time_to_accuracy"]),
     "use": ("what to do with a trained classifier", [
-        "sheet_of_paper", "picture_input", "estimator_setup", "estimator", "half_precision", "formats", "model_card",
-        "export", "request_limits", "answers", "service", "predictions", "thumbnails", "label_store", "label_counts",
-        "label_guesses", "label_answers", "labelling", "options", "train_command", "commands", "predict_commands",
-        "labelling_command", "own_pictures_rounds", "waits",
-        "measuring_commands"]),
+        "sheet_of_paper", "picture_input", "estimator_setup", "estimator", "half_precision", "formats",
+        "model_card", "export", "request_limits", "answers", "service", "predictions", "thumbnails",
+        "label_store", "check_sample", "label_counts", "label_guesses", "label_requests", "label_answers",
+        "labelling", "options", "train_command", "commands", "predict_commands", "labelling_command",
+        "own_pictures_rounds", "waits", "measuring_commands"]),
     "report": ("from runs to figures, tables and the paper", [
         "experiments", "latex", "settings_tables", "method_tables", "differences", "fresh_results", "one_network",
         "wrong_modes", "numbers", "manifest", "figures_of_runs", "evaluated_runs", "figures_of_networks", "work",

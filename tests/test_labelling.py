@@ -1,6 +1,8 @@
 "The labeling page in a real browser: nothing is lost, whoever is killed, and each key does what it says."
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +19,7 @@ from started import Started
 from test_page import PLACES
 
 from sgan_nb.sources.label_files import read_label_file
-from sgan_nb.use.label_store import in_check
+from sgan_nb.use.check_sample import in_check
 from sgan_nb.use.labelling_command import label_command
 
 LABEL = [SERVE[0], "-c", SERVE[2].replace("use.commands", "use.labelling_command").replace("serve_", "label_")]
@@ -246,6 +248,32 @@ def test_killed_server_loses_nothing(visit, shots):
     assert labels(shots) == truth(shots)
 
 
+def test_another_folder_at_the_same_address_gets_no_label_of_this_one(visit, shots):
+    "What waits for a folder waits until that folder is back; the page shows the other one meanwhile."
+    other = shutil.copytree(shots, shots.parent / "other")
+    with Labeler(shots, "--classes", "dark", "bright") as labeler:
+        page = visit(labeler)
+        press_true(page, 3)
+        settled(page)
+        labeler.kill()
+        press_true(page, 2)
+        labeler.arguments[0] = str(other)
+        labeler.start()
+        expect(page.locator("#title")).to_have_text("Labels of other", timeout=10_000)
+        settled(page)
+        press_true(page, 1)
+        settled(page)
+        assert len(labels(other)) == 1 and len(labels(shots)) == 3
+        labeler.kill()
+        labeler.arguments[0] = str(shots)
+        labeler.start()
+        page.reload()
+        expect(page.locator("#title")).to_have_text("Labels of shots")
+        settled(page)
+        assert len(labels(shots)) == 5 and labels(shots).items() <= truth(shots).items()
+        assert len(labels(other)) == 1
+
+
 @pytest.mark.parametrize("servers", [1, 2])
 def test_two_windows_at_once(visit, shots, servers):
     "Two windows of one server, and of two: all answers are there, and none asks for what the other has labeled."
@@ -268,10 +296,14 @@ def test_foreign_pages_are_refused(shots):
             try: return urlopen(Request(labeler.url + path, body, headers)).status
             except HTTPError as e: return e.code
 
-        own, body = f"127.0.0.1:{labeler.port}", b'{"version": 0, "name": "dark", "new": "light"}'
+        own, folder = f"127.0.0.1:{labeler.port}", json.loads(urlopen(f"{labeler.url}/start").read())["state"]["listing"]
+        body = json.dumps(dict(version=0, folder=folder.split("-")[0], name="dark", new="light")).encode()
         for host, origin in (("evil.example", "http://evil.example"), (own, "http://evil.example"), (own, None)):
             assert status("/rename", host, origin, body) == 403
         assert status("/state", "evil.example", None) == 403
+        assert "light" not in (shots / "classes.txt").read_text()
+        elsewhere = json.dumps(json.loads(body) | dict(folder="of another page")).encode()
+        assert status("/rename", own, f"http://{own}", elsewhere) == 409
         assert "light" not in (shots / "classes.txt").read_text()
         assert status("/rename", own, f"http://{own}", body) == 200
 
@@ -410,7 +442,7 @@ def test_merged_classes_come_apart_again(visit, shots):
         page = visit(labeler)
         press_true(page, 8)
         settled(page)
-        before = labels(shots)
+        before, order = labels(shots), page.locator("#classes .word").all_inner_texts()
         page.click("#change summary")
         page.select_option("#old", "bright")
         page.fill("#renamed", "dark")
@@ -419,6 +451,7 @@ def test_merged_classes_come_apart_again(visit, shots):
         assert set(labels(shots).values()) == {"dark"}
         page.click("#undo")
         expect(page.locator("#classes button")).to_have_count(2)
+        assert page.locator("#classes .word").all_inner_texts() == order  # and so the keys are as before
         assert labels(shots) == before and set(before.values()) == {"dark", "bright"}
 
 

@@ -40,5 +40,5 @@ def is_writable(
     folder:Path, # May not exist yet
 ) -> bool: # As far as that can be told without writing
     "Whether files may be made in a folder."
-    while not folder.exists(): folder = folder.parent
+    while not folder.exists() and folder != folder.parent: folder = folder.parent # a drive may be missing
     return folder.is_dir() and os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)

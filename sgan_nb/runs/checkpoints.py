@@ -7,11 +7,12 @@ __all__ = ['save_checkpoint', 'load_checkpoint', 'selection_accuracies', 'keep_b
 
 # %% ../../nbs/runs/checkpoints.ipynb #7f75323e
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 import torch
 from torch import Tensor
 from ..baseline import evaluate
-from ..data import ImageData
+from ..data import ImageData, Split
 from ..methods.settings import changed_settings, config_from_record
 from .run_folder import read_tensors, save_tensors
 from .run_state import TrainState
@@ -24,7 +25,8 @@ def save_checkpoint(
     "Write all that is needed to continue `state` exactly."
     cuda = [torch.cuda.get_rng_state(state.device)] if state.device.type == "cuda" else []
     save_tensors(path, dict(
-        config=asdict(state.config), data=_identity(state.data), device=state.device.type,
+        config=asdict(state.config), data=_identity(state.data), split=_split_hash(state.split),
+        device=state.device.type, environment=state.environment,
         networks={name: network.state_dict() for name, network in state.networks.items()},
         optimizers={name: optimizer.state_dict() for name, optimizer in state.optimizers.items()},
         rng=state.rng.get_state(), global_rng=[torch.get_rng_state(), *cuda],
@@ -34,12 +36,16 @@ def _identity(data:ImageData) -> list:
     "What tells one data set from another."
     return [data.name, len(data.train_images), list(data.image_shape), list(data.classes)]
 
+def _split_hash(split:Split) -> str:
+    "What tells one choice of labeled, unlabeled and validation images from another."
+    return sha256(repr([index.tolist() for index in vars(split).values()]).encode()).hexdigest()
+
 # %% ../../nbs/runs/checkpoints.ipynb #1118bd0b
 def load_checkpoint(
     state:TrainState, # As `new_run` made it; changed in place
     path:Path, # Written by `save_checkpoint`; read by the first process
 ) -> None:
-    "Continue from `path`; `ValueError` for other data or settings; epochs, device and threads may differ."
+    "Continue from `path`; `ValueError` for other data, labels or settings; epochs, device and threads may differ."
     contents = state.processes.on_first(read_tensors, path)
     if not isinstance(contents, dict) or not {"config", "networks", "optimizers", "rng"} <= contents.keys():
         raise ValueError(f"{path} is not a training checkpoint: name a run folder written by sgan_train")
@@ -47,11 +53,14 @@ def load_checkpoint(
     changed = changed_settings(config_from_record(contents["config"]), state.config, ignored)
     if contents["data"] != _identity(state.data):
         changed.append(f"data ({contents['data'][0]} there, {state.data.name} here)")
+    if contents.get("split", _split_hash(state.split)) != _split_hash(state.split): # older files do not say
+        changed.append("which images are labeled")
     if changed: raise ValueError(f"{path} belongs to another configuration: {', '.join(changed)}")
     for name, network in state.networks.items(): network.load_state_dict(contents["networks"][name])
     for name, optimizer in state.optimizers.items(): optimizer.load_state_dict(contents["optimizers"][name])
     _restore_random_sources(state, contents)
     for name in "epoch", "seconds", "history", "best": setattr(state, name, contents[name])
+    state.environment = contents.get("environment", state.environment) # that of its beginning; older files have none
 
 def _restore_random_sources(state:TrainState, contents:dict) -> None:
     "Random numbers go on where they were; on another kind of device they are others, and begin anew."

@@ -55,7 +55,7 @@ def environment(
     threads = torch.get_num_threads()
     hardware = gpu or f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
     return dict(date=datetime.now(UTC).isoformat(timespec="seconds"), python=platform.python_version(),
-                torch=torch.__version__, torchvision=version("torchvision"), commit=_commit(),
+                torch=str(torch.__version__), torchvision=version("torchvision"), commit=_commit(),
                 system=platform.platform(), threads=threads, processes=processes,
                 hardware=f"{processes} x {hardware}" if processes > 1 else hardware)
 

@@ -20,7 +20,7 @@ from ..discriminator import fake_threshold
 from ..generator import sample_latent
 from .checkpoints import is_finished, load_checkpoint, network_weights, save_checkpoint
 from .run_data import file_record
-from .run_folder import save_array, save_json, save_tensors
+from .run_folder import read_results, save_array, save_json, save_tensors
 from .run_state import TrainState
 
 # %% ../../nbs/runs/run_records.ipynb #281f0959
@@ -30,7 +30,10 @@ def open_run(
     is_writer:bool, # Whether this process writes
 ) -> None:
     "Continue where the folder is, and record settings, data and environment."
+    here = state.environment
     if state.processes.on_first((folder / "last.pt").exists): load_checkpoint(state, folder / "last.pt")
+    if here is not state.environment and not is_finished(state): # it goes on, perhaps elsewhere
+        state.environment = state.environment | dict(resumed=[*state.environment.get("resumed", []), here])
     if not is_writer: return
     remove_unfinished(folder)
     if not is_finished(state): # what there is at the end belongs to a smaller budget; a checkpoint has its own weights
@@ -121,6 +124,8 @@ def _write_files(folder:Path, state:TrainState, weights:dict, predicted:np.ndarr
     "Write the selected weights, the class of each test image if there are any, and last the results."
     for name, tensors in weights.items(): save_tensors(folder / f"best_{name}_{state.config.method}.pt", tensors)
     if predicted is not None: save_array(folder / "test_predictions.npy", predicted)
+    if (folder / "results.json").is_file(): # it was finished before: an estimate that was added stays
+        state.results |= {k: v for k, v in read_results(folder).items() if k == "cross_validation"}
     save_json(folder / "results.json", state.results)
 
 def _tested(model:nn.Module, data:ImageData) -> tuple[dict, np.ndarray|None]:

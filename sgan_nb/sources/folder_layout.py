@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 from ..basics.names import count_text
-from .folder_names import check_class_names, check_part_words, is_pool, part_of_folder
+from .folder_names import check_class_names, check_part_words, is_pool, part_of_file, part_of_folder
 from .label_files import LabelRow, merge_label_rows, read_label_file
 from .label_matching import label_tables, match_rows, warn_of_newcomers
 from .picture_files import PICTURE_SUFFIXES
@@ -121,7 +121,7 @@ def _by_table(root:Path, files:list[str], table:tuple, part:str, skipped:Counter
         label = None if row.mark in ("unsure", "disputed") else row.label
         if row.mark == "disputed": skipped["disputed labels"] += 1
         if row.mark == "bad": skipped["marked as bad"] += 1
-        else: entries.append((name, label, part or row.split or part_of_folder(name.partition("/")[0]) or "train"))
+        else: entries.append((name, label, part or row.split or part_of_file(name) or "train"))
     return entries
 
 def _part_entries(root:Path, folder:str, files:list[str], part:str, skipped:Counter) -> list[tuple]:

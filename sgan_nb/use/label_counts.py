@@ -10,7 +10,8 @@ from collections import Counter
 from statistics import median
 from ..measuring.wilson_interval import wilson_interval
 from ..sources.label_files import LabelRow
-from .label_store import LabelStore, in_check
+from .check_sample import in_check
+from .label_store import LabelStore
 
 # %% ../../nbs/use/label_counts.ipynb #4aa2a547
 def label_counts(

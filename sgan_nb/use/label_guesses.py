@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 from typing import Any
-from .label_store import LabelStore, is_open
+from .check_sample import is_open
+from .label_store import LabelStore
 
 # %% ../../nbs/use/label_guesses.ipynb #e95b7fa5
 MOST_PICTURES = 20_000 # That are looked at; the others come in a random order
@@ -28,7 +29,8 @@ class LabelGuesser:
         self.order = random.Random(seed).sample(store.files, len(store.files))
         self.names, self.place, self.unreadable = [], {}, [] # those looked at; name -> row of the tensors
         self.features = self.graph = self.model_guesses = self.guesses = None
-        self.round, self.last = [], deque(maxlen=20)
+        self.round = []
+        self.last = deque(maxlen=20) # of pictures labeled without their guess in sight: whether it was right
         self.status = "Looking at the pictures; until then their order is random."
         self.is_busy, self.wake = True, Event()
 
@@ -141,14 +143,6 @@ class LabelGuesser:
         known = [name for name in names if name in self.place]
         best = probabilities[[self.place[name] for name in known]].max(1) if known else ([], [])
         return {name: (classes[k], float(p)) for name, p, k in zip(known, *map(list, best))}
-
-    def record(self,
-        name:str, # File that was labeled one at a time, without its guess in sight
-        label:str, # The class it was given
-    ) -> None:
-        "Remember whether the guess was right before the key was pressed."
-        guessed = self.guess([name])
-        if guessed: self.last.append(guessed[name][0] == label)
 
     @property
     def may_suggest(self) -> bool: # Not before that many were labeled in this session

@@ -15,9 +15,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from ..sources.label_files import LabelRow
-from .label_answers import AnswersBody, AskBody, Labeling, UndoBody, described, give_answers, next_pictures
-from .label_answers import shown, suggested_grid, take_back, to_review
-from .label_store import draw_check
+from .check_sample import draw_check
+from .label_answers import Labeling, described, give_answers, next_pictures, rename_class, shown
+from .label_answers import suggested_grid, take_back, to_review
+from .label_requests import AnswersBody, AskBody, Sent, UndoBody
 from .request_limits import HEADERS, Guard, add_errors, page_policy
 
 # %% ../../nbs/use/labelling.ipynb #2abd4e4a
@@ -60,6 +61,11 @@ def _known(labeling:Labeling, names:list[str]) -> None:
     "Error 404 for a name that is not in the list."
     unknown = next((name for name in names if name not in labeling.number), None)
     if unknown is not None: raise HTTPException(404, f"There is no picture {unknown[:200]!r} in this folder.")
+
+def _same_folder(labeling:Labeling, body:Sent) -> None:
+    "Error 409 for a page that shows other labels than the server has."
+    if body.folder != labeling.folder:
+        raise HTTPException(409, "This page shows another folder than the server does now: load it again.")
 
 @label_router.get("/", response_class=HTMLResponse)
 def labeling_page() -> HTMLResponse: # With its own policy
@@ -107,6 +113,7 @@ def save_answers(
     body:AnswersBody, # Of files in the list
 ) -> dict: # before, after: rows by file; state
     "Save answers."
+    _same_folder(labeling, body)
     _known(labeling, [answer.name for answer in body.answers])
     rows = [LabelRow(a.name, None if a.label is None else labeling.store.class_of(a.label), "", a.how, a.mark, "",
                      a.seconds, a.time) for a in body.answers]
@@ -123,10 +130,11 @@ def undo_answers(
     body:UndoBody, # As `save_answers` returned them
 ) -> dict: # undone: rows by file; state
     "Take answers back."
+    _same_folder(labeling, body)
     _known(labeling, list(body.before))
     before, after = ({name: row and LabelRow(**row.model_dump()) for name, row in rows.items()}
                      for rows in (body.before, body.after))
-    undone = _saved(take_back, labeling, before, after)
+    undone = _saved(take_back, labeling, before, after, body.renaming)
     return {"undone": _plain(undone), "state": described(labeling, body.version)}
 
 @label_router.post("/{what}")
@@ -137,17 +145,16 @@ def ask(
 ) -> dict: # items, label and note, name, or rows before and after; and the state
     "Pictures to show; a new, renamed or merged class; a check sample."
     store, said = labeling.store, {}
+    _same_folder(labeling, body)
     _saved(store.refresh)
     if what == "next": said = {"items": next_pictures(labeling, body.count, set(body.without), body.check)}
     elif what == "grid": said = suggested_grid(labeling)
     elif what == "review": said = {"items": to_review(labeling, body.kind)}
     elif what == "check": _saved(draw_check, store, body.count, later=OSError)
+    elif what == "classes": said = {"name": _saved(store.add_class, store.class_of(body.name))}
     else:
-        new = store.class_of(body.new if what == "rename" else body.name)
-        said = {"name": _saved(store.add_class, new)} if what == "classes" else {}
-        if what == "rename":
-            before = _saved(store.rename_class, body.name, new, later=OSError)
-            said = {"before": _plain(before), "after": _plain({name: store.rows.get(name) for name in before})}
+        before, after, renaming = _saved(rename_class, labeling, body.name, body.new, later=OSError)
+        said = {"before": _plain(before), "after": _plain(after), "renaming": renaming}
     return said | {"state": described(labeling, body.version)}
 
 # %% ../../nbs/use/labelling.ipynb #367789e2

@@ -46,9 +46,10 @@ def starting_labels(
 ) -> list[Any]: # `LabelRow`s
     "Labels that a folder comes with, by its class folders or by a table of a data set; none where there are none."
     from sgan_nb.sources.folder_layout import read_layout, scan_pictures, table_rows
+    from sgan_nb.sources.folder_names import part_of_file
     from sgan_nb.sources.label_files import LabelRow
     if table := table_rows(root, scan_pictures(root)[0]): # rows without a label may say test, or bad
-        return [replace(row, file_name=name, split=row.split or "train" * (row.label is not None))
+        return [replace(row, file_name=name, split=row.split or part_of_file(name) or "train" * bool(row.label))
                 for name, row in table[0].items() if row.label or row.split or row.mark]
     try: layout = read_layout(root)
     except (FileNotFoundError, ValueError): return [] # no labels in it, or of one class only
@@ -134,16 +135,21 @@ def label_command(
     if options.list is not None: return _print_list(options)
     import uvicorn
     from sgan_nb.use.label_answers import load_labeling
-    from sgan_nb.use.label_store import draw_check
+    from sgan_nb.use.check_sample import draw_check
     from sgan_nb.use.labelling import create_label_app
     with listening_socket("127.0.0.1", options.port) as listening:
-        store, lines = open_store(options.root, options.annotator, [*options.classes, *keys.values()])
-        if options.check is not None: lines.append(f"check sample: {draw_check(store, options.check):,} pictures")
+        store, lines = open_store(options.root, options.annotator, options.classes)
+        keys = {letter: store.add_class(name) for letter, name in keys.items()} # as the folder spells them
+        if options.check is not None: lines.append(_check_line(draw_check(store, options.check), options.check))
         labeling = load_labeling(store, run, keys, "one" if options.check is None else "check")
         port = listening.getsockname()[1] # of --port 0 the one that the system gave
         print(*lines, f"http://127.0.0.1:{port} (the page); Ctrl-C stops it", sep="\n", flush=True)
         settings = uvicorn.Config(create_label_app(labeling), log_level="warning", server_header=False)
         _serve(uvicorn.Server(settings), listening, labeling.guesser)
+
+def _check_line(drawn:int, asked:int) -> str:
+    "What became of the check sample."
+    return f"check sample: {drawn:,} pictures" + f" of {asked:,}: no others are without an answer" * (drawn < asked)
 
 def _print_list(options:Namespace) -> None:
     "Print the names of the pictures to label first, one a line."

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from tabulate import tabulate
 from ..methods.settings import TrainConfig
-from .options import add_settings, chosen_config, command, given_settings, labels_count, print_files
+from .options import add_settings, check_place, chosen_config, command, given_settings, labels_count
+from .options import print_files
 
 # %% ../../nbs/use/measuring_commands.ipynb #5fea3cc0
 def _benchmark_parser() -> ArgumentParser:
@@ -60,7 +61,7 @@ def benchmark_command(
                             **budget | given_settings(options))
     results = _run_cells(cells, options)
     table = format_table(summarize(results + (_vote(results, cells) if options.ensemble else [])))
-    (options.out / "table.md").write_text(table + "\n")
+    (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
     print(f"\n{table}\n\nhardware: {', '.join(dict.fromkeys(r['environment']['hardware'] for r in results))}\nwritten:")
     for folder in dict.fromkeys(r["folder"] for r in results): print_files(Path(folder))
     print(f"  {options.out / 'table.md'}")
@@ -125,7 +126,7 @@ def speed_command(
     options = _speed_parser().parse_args(arguments)
     config = chosen_config(options)
     _check_speed_options(options)
-    if options.out: options.out.parent.mkdir(parents=True, exist_ok=True) # before minutes of measuring
+    check_place(options.out) # before minutes of measuring
     if options.target is not None: _print_time_to_accuracy(config, options)
     elif options.accuracy: _print_accuracies(config, options)
     elif options.waits:
@@ -163,8 +164,7 @@ def _print_step_time(config:TrainConfig, options:Namespace) -> None:
     print(f"{r['gflops']:,.0f} GFLOP/s, {100 * r['gflops'] / r['ceiling_gflops']:.0f}% of a large matrix product's "
           f"{r['ceiling_gflops']:,.0f}; {r['gbytes']:.1f} GB/s in and out of operations, a large copy moves "
           f"{r['ceiling_gbytes']:.0f}; at most {r['memory_mb']:,.0f} MB in use\n")
-    whole = sum(r["parts_ms"].values())
-    rows = [(name, f"{ms:.2f}", f"{100 * ms / whole:.0f}") for name, ms in r["parts_ms"].items()]
+    rows = [(name, f"{ms:.2f}", f"{100 * ms / sum(r['parts_ms'].values()):.0f}") for name, ms in r["parts_ms"].items()]
     print(tabulate(rows, headers=["part", "ms", "%"], disable_numparse=True))
     if options.growth:
         print("\n" + tabulate(scaling_table(scaling_costs(config, n=options.steps)), headers=["", "1 x", "2 x", "4 x"]))

@@ -76,7 +76,8 @@ def listening_socket(
 ) -> socket.socket: # Listening
     "A socket for a server; `OSError` or `ValueError` in one line for an address that cannot be used."
     if not 0 <= port <= 65_535: raise ValueError(f"--port must be from 0 to 65535, got {port}")
-    try: return socket.create_server((host, port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try: return socket.create_server((host, port), family=family)
     except OSError as e:
         raise OSError(f"{host}:{port} cannot be used ({e.strerror}): another server may run there; choose another "
                       "--port") from None

@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 from ..basics.atomic_files import write_atomically
 from ..basics.names import count_text
+from ..basics.text_files import separator_of
 from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
 from ..sources.decoded_pictures import content_hash, usable_cores
@@ -55,9 +56,14 @@ def known_labels(
     hashes = read_record(record, "the run has lost the names of its files")["hashes"]
     shared = [name for name in layout.files if name in hashes]
     shared = shared[::max(1, len(shared) // 100)] # about a hundred are compared, by their contents
-    same = sum(content_hash((paths[0] / name).read_bytes()) == hashes[name] for name in shared)
+    same = sum(_has_contents(paths[0] / name, hashes[name]) for name in shared)
     if 2 * same <= len(shared): return {}
     return {name: label for name, label in zip(layout.files, layout.labels) if label is not None}
+
+def _has_contents(file:Path, known:str) -> bool:
+    "Whether a file has contents of a known hash; False for one that cannot be read."
+    try: return content_hash(file.read_bytes()) == known
+    except OSError: return False
 
 # %% ../../nbs/use/predictions.ipynb #13535a86
 def _read(file:Path, model:TrainedModel) -> tuple[Tensor|None, str]:
@@ -134,7 +140,10 @@ def _read_predictions(file:Path) -> list[dict[str, str]]:
     "Rows of a table of predictions; `ValueError` or `FileNotFoundError` in one line when it is none."
     if not Path(file).is_file(): raise FileNotFoundError(f"no such file: {file} (sgan_predict --csv writes it)")
     try:
-        with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as f: rows = list(csv.DictReader(f))
+        with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as f:
+            between = separator_of(f.readline()) # a spreadsheet may have saved it again
+            f.seek(0)
+            rows = list(csv.DictReader(f, delimiter=between))
     except csv.Error as e: raise ValueError(f"{file} is not a readable table ({e})") from None
     if not rows or not {"file_name", "label", "status"} <= rows[0].keys():
         raise ValueError(f"{file} is no table of predictions: it needs the columns file_name, label and status "
@@ -148,10 +157,12 @@ def _places(rows:list[dict[str, str]], file:Path) -> dict[str, Path]:
     for name, folder in folders.items():
         if not folder or folder.startswith(".") or {"/", "\\", "\0"} & set(folder):
             raise ValueError(f"{file}: {name} has the label {folder!r}, which cannot be the name of a folder")
-    same = Counter((folder, name.rpartition("/")[2]) for name, folder in folders.items())
-    places = {name: Path(folder) / (name.rpartition("/")[2] if same[folder, name.rpartition("/")[2]] == 1
+    def key(folder:str, name:str) -> str: # many disks take a.png and A.png for one file
+        return f"{folder}/{name.rpartition('/')[2]}".casefold()
+    same = Counter(key(folder, name) for name, folder in folders.items())
+    places = {name: Path(folder) / (name.rpartition("/")[2] if same[key(folder, name)] == 1
                                     else name.strip("/").replace("/", "-")) for name, folder in folders.items()}
-    twice = [place for place, n in Counter(places.values()).items() if n > 1]
+    twice = [place for place, n in Counter(str(place).casefold() for place in places.values()).items() if n > 1]
     if twice: raise ValueError(f"{file}: two files would be {twice[0]}")
     return places
 

@@ -93,6 +93,9 @@ def _choose_threads(config:Any, options:Namespace, prints:bool) -> Any:
 def _train(config:Any, data:Any, options:Namespace, prints:bool) -> None:
     "Train, and say what came of it."
     from sgan_nb.training import train
+    if options.folds:
+        from sgan_nb.measuring.cross_validation import check_folds
+        check_folds(config, data, options.folds) # not after all the training
     if prints and options.resume and not (options.out / "last.pt").is_file():
         print(f"nothing to resume in {options.out}: training begins", flush=True)
     state = train(config, data, options.out, options.resume, tensorboard=options.tensorboard)

@@ -147,7 +147,8 @@ def wait_rows() -> Iterator[tuple[str, str]]: # What is waited for, and for how 
 
 def machine_load() -> str: # "load 0.1 on 2 cores"
     "How busy the machine is, by the average of the last minute."
-    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown" # Windows has none
+    return f"{load} on {os.cpu_count()} cores"
 
 def print_waits() -> None:
     "Print every wait as it has been timed."

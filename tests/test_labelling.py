@@ -296,8 +296,9 @@ def test_foreign_pages_are_refused(shots):
             try: return urlopen(Request(labeler.url + path, body, headers)).status
             except HTTPError as e: return e.code
 
-        own, folder = f"127.0.0.1:{labeler.port}", json.loads(urlopen(f"{labeler.url}/start").read())["state"]["listing"]
-        body = json.dumps(dict(version=0, folder=folder.split("-")[0], name="dark", new="light")).encode()
+        own, said = f"127.0.0.1:{labeler.port}", json.loads(urlopen(f"{labeler.url}/start").read())
+        folder = said["state"]["listing"].split("-")[0]
+        body = json.dumps(dict(version=0, folder=folder, name="dark", new="light")).encode()
         for host, origin in (("evil.example", "http://evil.example"), (own, "http://evil.example"), (own, None)):
             assert status("/rename", host, origin, body) == 403
         assert status("/state", "evil.example", None) == 403

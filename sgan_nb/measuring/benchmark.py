@@ -179,12 +179,12 @@ def ensemble(
     groups, voted, others = {}, [], {r["data"] for r in results} - {test_data.name}
     if others: raise ValueError(f"votes on {test_data.name} are of runs on it, not on {', '.join(sorted(others))}")
     for r in results: groups.setdefault((r["method"], r["n_labels"], r["strategy"], r["draw"]), []).append(r)
-    for (method, *_), runs in groups.items():
-        if len(runs) < 2: continue
+    for (method, *_), runs in ((key, runs) for key, runs in groups.items() if len(runs) > 1):
         logits = [predict(load_run(r["folder"]).discriminator, test_data.test_images).logits for r in runs]
         votes = [class_probabilities(x, test_data.n_classes) for x in logits]
         percent = accuracy(torch.stack(votes).mean(0), test_data.test_targets, test_data.n_classes)
-        voted.append({**runs[0], "method": f"{method} x {len(runs)}", "minutes": sum(r["minutes"] for r in runs),
+        voted.append({**runs[0], "method": f"{method} x {len(runs)}", "best_on_test": None,
+                      "minutes": sum(r["minutes"] for r in runs),
                       "accuracy": percent, "errors": round(len(test_data.test_targets) * (1 - percent / 100))})
     return voted
 

@@ -54,9 +54,13 @@ def summarize(
     results:list[dict], # Of runs, as `run_grid` or `read_all_results` return them
 ) -> list[dict]: # One dict per method, data set, number of labels, strategy and budget
     "Accuracy over draws x seeds: mean, standard deviation (n - 1; None for one run), worst; minutes, hardware."
-    groups, same = {}, ("method", "data", "n_labels", "strategy", "epochs")
-    for r in results: groups.setdefault(tuple(r[name] for name in same), []).append(r)
+    groups, same = {}, ("method", "data", "n_labels", "strategy")
+    for r in results: groups.setdefault((*(r[name] for name in same), _budget(r)), []).append(r)
     return [_row(runs) for runs in groups.values()]
+
+def _budget(result:dict) -> int:
+    "Epochs that a run was given; patience may have ended it earlier. Older results have the epochs it took."
+    return result.get("budget", result["epochs"])
 
 def _row(runs:list[dict]) -> dict:
     "Summary of runs that differ in draw and seed alone."
@@ -65,7 +69,7 @@ def _row(runs:list[dict]) -> dict:
                 unlabeled=one["n_unlabeled"], accuracy=mean(accuracies),
                 std=stdev(accuracies) if len(runs) > 1 else None, worst=min(accuracies),
                 draws=len({r["draw"] for r in runs}), runs=len(runs),
-                best_on_test=None if None in best else mean(best), epochs=one["epochs"],
+                best_on_test=None if None in best else mean(best), epochs=_budget(one),
                 errors=mean(r["errors"] for r in runs), n_test=one["n"],
                 minutes=median(r["minutes"] for r in runs), # a paused run counts its pause
                 hardware=" / ".join(dict.fromkeys(r["environment"]["hardware"] for r in runs)))

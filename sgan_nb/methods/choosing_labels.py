@@ -47,17 +47,20 @@ def choose_typical(
 
 # %% ../../nbs/methods/choosing_labels.ipynb #3dbe9db0
 def read_indices(
-    file:Path, # Text file, one index per line, or one file name of own pictures; empty lines are ignored
+    file:Path, # Text file, one index per line, or one file name or row of own pictures; empty lines are ignored
     n_images:int, # Size of the training set
-    names:tuple[str, ...]=(), # File names of own pictures, in the order of the training set
+    names:tuple[str, ...]=(), # File names of own pictures, or numbers of rows, in the order of the training set
 ) -> Tensor: # Indices, int64, in the order of the file
     "Indices from a file; `ValueError` naming the line that is no valid index, `FileNotFoundError` if there is no file."
     if not Path(file).is_file():
         raise FileNotFoundError(f"no label list {file}: one index into the training set, or one file name, per line")
     indices, numbers = [], {name: i for i, name in enumerate(names)}
+    are_rows = any(name.isdecimal() for name in names) # of a table or of arrays: a number is a row, not an index
     for number, line in enumerate(map(str.strip, read_text(file).splitlines()), 1):
         if not line: continue
-        index = numbers.get(line, int(line) if line.isdecimal() else n_images)
+        index = numbers.get(line, int(line) if line.isdecimal() and not are_rows else n_images)
+        if index >= n_images and are_rows:
+            raise ValueError(f"{file}, line {number}: expected the number of a row for training, got {line[:40]!r}")
         if index >= n_images:
             raise ValueError(f"{file}, line {number}: expected an index below {n_images}"
                              f"{' or a file name' * bool(names)}, got {line[:40]!r}")

@@ -151,8 +151,10 @@ def label_all(
 ) -> Propagated: # Of the whole training set
     "Labels propagated from the labeled images to all that take part."
     rows = torch.searchsorted(indices, labeled)
-    shares = equalize(propagate_labels(nearest_neighbors(features), rows, targets[labeled], n_classes))
+    shares = propagate_labels(nearest_neighbors(features), rows, targets[labeled], n_classes)
+    reached = shares.amax(1) > shares.amin(1) # the others would be given to the rarest class
+    shares[reached] = equalize(shares[reached])
     classes, sure = torch.zeros_like(targets), torch.zeros(len(targets), device=targets.device)
-    classes[indices], sure[indices] = shares.argmax(1), certainty(shares)
+    classes[indices], sure[indices] = shares.argmax(1), certainty(shares) * reached
     classes[labeled], sure[labeled] = targets[labeled], 1.0
     return Propagated(classes, sure)

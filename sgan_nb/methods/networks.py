@@ -62,15 +62,20 @@ def initialize_from_data(
     model:nn.Module, # Network with weight-normalized linear layers; others are left alone
     images:Tensor, # Unlabeled images in [-1, 1], shape (N, C, H, W), N > 1; Salimans et al. take 500
 ) -> None:
-    "Set g and b of weight-normalized layers to unit-variance, zero-mean outputs (Salimans & Kingma 2016, Sec. 3)."
+    """Set g and b of weight-normalized layers to unit-variance, zero-mean outputs (Salimans & Kingma 2016, Sec. 3).
+
+    `ValueError` for fewer than two images, which have no variance."""
     def rescale(layer:nn.Linear, inputs:tuple, outputs:Tensor) -> Tensor:
         std, mean = torch.std_mean(outputs, dim=0)
         std = std.clamp_min(1e-6) # a unit that is constant on these images must not blow up
         layer.parametrizations.weight.original0.div_(std[:, None])
         layer.bias.sub_(mean).div_(std)
         return (outputs - mean) / std # what the layer returns from now on, so that later layers see it
-    handles = [m.register_forward_hook(rescale) for m in model.modules() if hasattr(m, "parametrizations")]
-    if handles: model(images)
+    layers = [m for m in model.modules() if hasattr(m, "parametrizations")]
+    if not layers: return
+    if len(images) < 2: raise ValueError(f"weights are initialized from two images or more, got {len(images)}")
+    handles = [layer.register_forward_hook(rescale) for layer in layers]
+    model(images)
     for handle in handles: handle.remove()
 
 # %% ../../nbs/methods/networks.ipynb #2d4830da

@@ -147,3 +147,8 @@ def check_names(
         raise ValueError(f"{names} need a generator: choose one, or take the terms out")
     if config.generator != "none" and not of_generator:
         raise ValueError("a generator needs a term to learn from: feature-matching or fooling, or generator = none")
+    for network in "discriminator", "generator":
+        weights = {name: weight for name, weight in config.weights.items() if TERMS[name].of == network}
+        if weights and not any(weight.at(0) for weight in weights.values()):
+            raise ValueError(f"the {network} would have nothing to learn from at the beginning: give one of "
+                             f"{', '.join(weights)} a weight that does not rise from 0")

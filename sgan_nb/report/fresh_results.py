@@ -50,7 +50,8 @@ def fresh_table(
 ) -> str|None: # LaTeX; None without results
     "Test errors on MNIST with 100 labels: interval and every draw, and published ones below."
     rows = [_cells(r) | {"errors of 10,000, draw by draw": ", ".join(f"{100 * e:.0f}" for e in r["errors"])}
-            for r in error_rows(results) if not r["seed"] and case_name(r["data"], r["labels"]) == "mnist-100"]
+            for r in error_rows(results) if not r["seed"]
+            and case_name(r["data"], r["labels"], r["strategy"]) == "mnist-100"]
     beside = [dict(zip(rows[0], (f"published: {source}", n, error, "", "", ""))) for source, error, n in _BESIDE] \
         if rows else []
     return tabular(rows + beside, "lrrrlp{2.15in}") if rows else None

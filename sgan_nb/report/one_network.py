@@ -76,7 +76,7 @@ def read_one_network(
     "Finished runs of the variants and of what they start from."
     folders = Path(report) / "one_network", *(Path(report) / "evidence/mnist-100" / m for m in ("augmented", "sgan"))
     found = [r for folder in folders if list(folder.rglob("results.json")) for r in read_all_results(folder)]
-    return [r for r in found if not r["seed"] and r["draw"] in draws_of(r["method"])]
+    return [r for r in found if not r["seed"] and r["strategy"] == "random" and r["draw"] in draws_of(r["method"])]
 
 def variant_rows(
     results:list[dict], # From `read_one_network`

@@ -59,7 +59,7 @@ def learning_facts(
     return ({"fitted": max(below)} if all(below) else {}) | {"steps": int(histories[0][-1]["step"])}
 
 # %% ../../nbs/report/tables.ipynb #f0036c76
-_RECORDS = ["results/*/*/draw-*/*.json", "evidence/*/*/draw-*/*.json"] # Of every table
+_RECORDS = [f"{place}/*/*/draw-*/{name}" for place in ("results", "evidence") for name in ("*.json", "history.csv")]
 _SAID = ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
          "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"] # Of test images
 _MORE_RECORDS = { # Table -> what else it is made from

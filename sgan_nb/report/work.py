@@ -38,7 +38,8 @@ class Work:
 
     @cached_property
     def fresh(self) -> list[dict]: # Those of MNIST with 100 labels and network seed 0
-        return [r for r in self.evidence if case_name(r["data"], r["n_labels"]) == "mnist-100" and not r["seed"]]
+        return [r for r in self.evidence if case_name(r["data"], r["n_labels"], r["strategy"]) == "mnist-100"
+                and not r["seed"]]
 
     @cached_property
     def one_network(self) -> list[dict]: return read_one_network(self.report) # That differ in one ingredient each

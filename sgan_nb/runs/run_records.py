@@ -115,8 +115,8 @@ def write_results(
         n_unlabeled=len(state.split.unlabeled) if c.uses_unlabeled else 0,
         n_validation=len(state.split.validation), strategy=c.strategy, draw=c.draw, seed=c.seed, select=c.select,
         **tested, fake_threshold=limit,
-        epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, minutes=state.seconds / 60,
-        labeled=state.split.labeled.tolist(), environment=state.environment)
+        epoch=state.best["epoch"] if state.best else state.epoch, epochs=state.epoch, budget=c.epochs,
+        minutes=state.seconds / 60, labeled=state.split.labeled.tolist(), environment=state.environment)
     if data.origin: state.results["found"] = data.origin.found
     if folder is not None: _write_files(folder, state, weights, predicted)
 

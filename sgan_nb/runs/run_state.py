@@ -152,7 +152,8 @@ def _networks_on(device:torch.device, config:TrainConfig, data:ImageData, split:
     "Discriminator, initialized from unlabeled images where it asks for that, and generator or None, in training mode."
     discriminator, generator = build_networks(config, data.image_shape, data.n_classes)
     discriminator = discriminator.to(device, memory_format=torch.channels_last).train()
-    initialize_from_data(discriminator, normalize(data.train_images[split.unlabeled[:500]]))
+    seen = split.unlabeled if len(split.unlabeled) > 1 else split.labeled # where all have a label
+    initialize_from_data(discriminator, normalize(data.train_images[seen[:500]]))
     if generator is not None: generator = generator.to(device, memory_format=torch.channels_last).train()
     return discriminator, generator
 

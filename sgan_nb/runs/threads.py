@@ -103,8 +103,9 @@ def threads_for(
     "On how many threads a run computes."
     if device.type != "cpu" and not config.threads: return torch.get_num_threads(), "PyTorch's own number"
     record = Path(folder or "") / "environment.json"
-    recorded = read_record(record, "").get("threads", 0) if folder and record.is_file() else 0
-    return choose_threads(config.threads, recorded)
+    began = read_record(record, "") if folder and record.is_file() else {}
+    latest = [began, *began.get("resumed", [])][-1]
+    return choose_threads(config.threads, latest.get("threads", 0))
 
 @contextmanager
 def use_threads(

@@ -43,14 +43,12 @@ def largest_differences(
 ) -> dict[str, float]: # Output name -> largest absolute difference
     "How far an exported network is from the original; `ValueError` above the tolerance."
     if {name: o.shape for name, o in exported.items()} != {name: o.shape for name, o in reference.items()}:
-        raise ValueError(f"the exported network returns {list(exported)}, the original {list(reference)}, "
-                         "or their shapes differ")
+        raise ValueError(f"outputs or shapes differ: {list(exported)} exported, {list(reference)} of the original")
     result = {name: (exported[name] - o).abs().max().item() for name, o in reference.items()}
     for name, difference in result.items():
         bound = TOLERANCE * max(1.0, reference[name].abs().max().item())
         if not difference <= bound: # also where it is not a number
-            raise ValueError(f"{name} of the exported network differ by {difference:.1e} from the original's, "
-                             f"more than {bound:.1e}")
+            raise ValueError(f"{name} of the exported network differ by {difference:.1e}, more than {bound:.1e}")
     return result
 
 # %% ../../nbs/use/export.ipynb #7b5b69ea
@@ -146,6 +144,7 @@ def export_run(
 
 _GRAPHS = {"onnx": (".onnx", onnx_bytes, load_onnx), "torch-export": (".pt2", program_bytes, load_program)}
 _CONTENTS = {"classifier": "images to class probabilities and features", "generator": "latent vectors to images"}
+_WRITTEN = {"model.safetensors", *(f"{name}{suffix}" for name in _CONTENTS for suffix, *_ in _GRAPHS.values())}
 
 def _check_request(formats:tuple) -> None:
     "Raise `ValueError` naming the packages that are missing or the format that does not exist."
@@ -157,8 +156,7 @@ def _write_card(path:Path, text:str, files:set[str]) -> None:
     "Replace the card only after the new one is safely on disk, then remove what an older export wrote beside it."
     is_again = path.exists()
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    known = {"model.safetensors", *(f"{name}{suffix}" for name in _CONTENTS for suffix, *_ in _GRAPHS.values())}
-    for name in known - files if is_again else (): (path.parent / name).unlink(missing_ok=True)
+    for name in _WRITTEN - files if is_again else (): (path.parent / name).unlink(missing_ok=True)
 
 def _compared(name:str, inputs:dict, data:ImageData|None) -> str:
     "Number and kind of the inputs of a comparison."
@@ -176,6 +174,8 @@ def _open_export(out:Path) -> Path:
     card = out / "README.md"
     if card.exists() and CARD_MARK not in card.read_text(encoding="utf-8", errors="replace"):
         raise FileExistsError(f"{card} was not written by sgan_export: choose another folder")
+    foreign = [] if card.exists() else [out / name for name in sorted(_WRITTEN) if (out / name).exists()]
+    if foreign: raise FileExistsError(f"{foreign[0]} was not written by sgan_export: choose another folder")
     return out
 
 def _write_graph(path:Path, contents:bytes, load:Callable, reference:dict, inputs:Tensor) -> str:

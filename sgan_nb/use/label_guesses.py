@@ -63,6 +63,7 @@ class LabelGuesser:
         readable = [i for i, error in enumerate(decoded.errors) if not error]
         self.unreadable = [name for name, error in zip(files, decoded.errors) if error]
         images = torch.from_numpy(decoded.pixels[readable])
+        if len(readable) < 2: raise ValueError(f"{len(readable)} of {len(files)} pictures can be read, want two")
         self.names = [files[i] for i in readable]
         self.place = {name: i for i, name in enumerate(self.names)}
         if model:

@@ -126,6 +126,7 @@ def speed_command(
     options = _speed_parser().parse_args(arguments)
     config = chosen_config(options)
     _check_speed_options(options)
+    if options.out: options.out.parent.mkdir(parents=True, exist_ok=True)
     check_place(options.out) # before minutes of measuring
     if options.target is not None: _print_time_to_accuracy(config, options)
     elif options.accuracy: _print_accuracies(config, options)
@@ -175,9 +176,8 @@ def _print_time_to_accuracy(config:TrainConfig, options:Namespace) -> None:
     records = []
     for r in time_to_accuracy(config, options.target, options.draws):
         records.append(r)
-        end = "" if r["reached"] else f": the budget ended below {options.target:g}%"
-        print(f"draw {r['draw']}: {r['accuracy']:.2f}% after {r['step']:,} steps and {r['seconds']:.1f} s{end}",
-              flush=True)
+        print(f"draw {r['draw']}: {r['accuracy']:.2f}% after {r['step']:,} steps and {r['seconds']:.1f} s"
+              + f": the budget ended below {options.target:g}%" * (not r["reached"]), flush=True)
     seconds, n = median_seconds(records), sum(r["reached"] for r in records)
     after = "not reached" if seconds == float("inf") else f"reached after {seconds:.1f} s from the start of the process"
     print(f"{config.method} on {records[0]['hardware']}: {options.target:g}% of the test set {after} (median of "

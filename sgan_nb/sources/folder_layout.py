@@ -153,8 +153,8 @@ def _warn_of_empty(root:Path, files:list[str], parts:dict[str, str]) -> None:
     places = root, *(root / part for part in parts)
     for folder in sorted(folder for place in places for folder in place.iterdir() if folder.is_dir()):
         below = folder.relative_to(root).as_posix() + "/"
-        holds_runs = any(is_run_folder(file.parent) for file in folder.rglob("config.json"))
-        if not (_is_hidden(folder.name) or holds_runs or any(name.startswith(below) for name in files)):
+        if _is_hidden(folder.name) or any(name.startswith(below) for name in files): continue
+        if not any(is_run_folder(file.parent) for file in folder.rglob("config.json")): # runs are no pictures
             warnings.warn(f"{folder} holds no picture that can be read and is passed over", stacklevel=3)
 
 # %% ../../nbs/sources/folder_layout.ipynb #eb50b530

@@ -203,6 +203,20 @@ def test_malformed_requests_are_refused_in_one_sentence(server):
     assert server.memory() < before + 60
 
 
+def test_too_large_uploads_learn_why(server):
+    "A connection that is closed with bytes unread is reset, and some answers go with it."
+    for _ in range(30):
+        status, answer = request(server, body=bytes(10_000_001))
+        refused(status, answer)
+        assert status == 413
+    began = time.monotonic()
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    head += b"Content-Length: 20000000\r\n"
+    for line in b"", b"Expect: 100-continue\r\n":  # who waits for the answer gets it at once
+        assert raw(server, head + line + b"\r\n", bytes(1000)) == 413
+    assert time.monotonic() - began < 8
+
+
 def test_broken_http_is_no_server_error(server):
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     for pieces in ([b"\0" * 100], [b"GET\r\n\r\n"], [b"\x16\x03\x01" + bytes(50)],

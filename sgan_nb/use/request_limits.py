@@ -119,31 +119,50 @@ class Guard:
 
     async def __call__(self, scope:Scope, receive:Receive, send:Send) -> None:
         if scope["type"] != "http": return await self.app(scope, receive, send)
-        deadline, received = asyncio.get_running_loop().time() + self.seconds, 0
-        declared = int(Headers(scope=scope).get("content-length", 0))
-
-        async def receive_within_limits() -> Message:
-            nonlocal deadline, received
-            try:
-                async with asyncio.timeout_at(deadline): message = await receive() if declared <= self.max_bytes else {}
-            except TimeoutError: raise self._refusal(408, f"did not arrive within {self.seconds:g} seconds") from None
-            received += len(message.get("body", b""))
-            if max(received, declared) > self.max_bytes:
-                raise self._refusal(413, f"is too large: at most {self.max_bytes:,} bytes")
-            if not message.get("more_body"): deadline = math.inf # what comes now is only the end of the connection
-            return message
+        body = _Body(receive, int(Headers(scope=scope).get("content-length", 0)), self.max_bytes, self.seconds)
 
         async def send_with_headers(message:Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if scope["path"] == "/docs": headers["Content-Security-Policy"] = DOCS_POLICY
                 for name, value in HEADERS.items(): headers.setdefault(name, value)
-            await send(message)
+            last = message["type"] == "http.response.body" and not message.get("more_body")
+            if not (last and body.unread): return await send(message)
+            await send(message | {"more_body": True})
+            await body.drop_rest()
+            await send({"type": "http.response.body"})
 
-        await self.app(scope, receive_within_limits, send_with_headers)
+        await self.app(scope, body.receive, send_with_headers)
+
+class _Body:
+    "The body of one request, as it arrives."
+    def __init__(self, receive:Receive, declared:int, max_bytes:int, seconds:float):
+        self.receive_any, self.declared, self.max_bytes, self.seconds = receive, declared, max_bytes, seconds
+        self.deadline, self.received = asyncio.get_running_loop().time() + seconds, 0
+        self.unread = False # whether it is too large and more of it is on its way
+
+    async def receive(self) -> Message:
+        "The next piece; `HTTPException` 408 or 413, either of which ends the connection."
+        message = {}
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                if self.declared <= self.max_bytes: message = await self.receive_any()
+        except TimeoutError: raise self._refusal(408, f"did not arrive within {self.seconds:g} seconds") from None
+        self.received += len(message.get("body", b""))
+        if max(self.received, self.declared) > self.max_bytes:
+            self.unread = message.get("more_body", True)
+            raise self._refusal(413, f"is too large: at most {self.max_bytes:,} bytes")
+        if not message.get("more_body"): self.deadline = math.inf # what comes now is only the end of the connection
+        return message
+
+    async def drop_rest(self) -> None:
+        "Read on until the caller has sent everything or left, for at most `seconds`."
+        try:
+            async with asyncio.timeout(self.seconds):
+                while (await self.receive_any()).get("more_body"): pass
+        except TimeoutError: pass
 
     def _refusal(self, status:int, reason:str) -> HTTPException:
-        "Error that ends the connection: what is still on its way is not read."
         return HTTPException(status, f"The request {reason}.", {"Connection": "close"})
 
 # %% ../../nbs/use/request_limits.ipynb #0b5418fd

@@ -8,6 +8,7 @@ __all__ = ['calibration_bins', 'calibration_error', 'plot_reliability', 'plot_re
 # %% ../../nbs/measuring/calibration.ipynb #cd4c2f2d
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 from ..basics.plot_style import plot_style
 
@@ -52,6 +53,7 @@ def plot_reliability(
             upper.set_title(f"{name}\nECE {100 * calibration_error(rows):.2f}%", fontsize=8)
             lower.bar(at, [b["n"] for b in rows], width, color="0.3")
             lower.set(xlabel="confidence", yscale="log", xlim=(0, 1), xticks=(0, 0.5, 1))
+            lower.yaxis.set_minor_formatter(NullFormatter()) # powers of ten have room, what is between them has not
         panels[0, 0].set(ylabel="share correct", ylim=(0, 1))
         panels[1, 0].set_ylabel("images")
     return figure

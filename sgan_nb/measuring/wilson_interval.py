@@ -14,4 +14,4 @@ def wilson_interval(
     "Interval of a proportion (Wilson 1927)."
     if not 0 <= right <= n or n < 1: raise ValueError(f"expected 0 <= right <= n and n > 0, got {right} of {n}")
     middle, spread = right + z * z / 2, z * (right * (n - right) / n + z * z / 4) ** 0.5
-    return (middle - spread) / (n + z * z), (middle + spread) / (n + z * z)
+    return max(0.0, (middle - spread) / (n + z * z)), min(1.0, (middle + spread) / (n + z * z))

@@ -8,10 +8,11 @@ __all__ = ['COMPARED', 'TEST_HEADINGS', 'find_differences', 'points_text', 'inte
 
 # %% ../../nbs/report/differences.ipynb #aa5857a3
 from ..measuring.paired_tests import difference_by_draw, holm
+from ..measuring.results_table import given_epochs, without_hash
 from .latex import tabular
 
 # %% ../../nbs/report/differences.ipynb #62d01b8e
-_FOLDER = "folder:cats_vs_dogs_64"
+_FOLDER = "folder:cats_vs_dogs_64" # Without the hash of its contents
 COMPARED = [ # (data, labels, method, other method): every comparison that the text makes, on the same random draws
     *(("mnist", 100, *pair) for pair in (
         ("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "sgan-plain"), ("sgan-uda", "sgan"),
@@ -19,7 +20,8 @@ COMPARED = [ # (data, labels, method, other method): every comparison that the t
         ("improved-gan", "complement"), ("petrova", "petrova-supervised"))),
     *(("fashion-mnist", 100, *pair) for pair in (
         ("augmented", "baseline"), ("sgan", "baseline"), ("sgan", "augmented"), ("sgan", "sgan-plain"),
-        ("sgan-propagation", "sgan"), ("uda", "baseline"), ("petrova", "petrova-supervised"))),
+        ("sgan-propagation", "sgan"), ("uda", "baseline"), ("fixmatch", "baseline"),
+        ("petrova", "petrova-supervised"))),
     ("fashion-mnist", 1000, "sgan", "augmented"), (_FOLDER, 100, "petrova", "petrova-supervised")]
 
 def find_differences(
@@ -28,9 +30,9 @@ def find_differences(
 ) -> dict[tuple, dict]: # Of those that can be compared: n, mean, low, high, p, and p corrected by Holm's method
     "Paired differences, corrected for the number of comparisons."
     def by_draw(data, n_labels, method):
-        here = [r for r in results if (r["data"], r["n_labels"], r["method"]) == (data, n_labels, method) and
-                r["strategy"] == "random" and not r["seed"]]
-        return {r["draw"]: r["accuracy"] for r in sorted(here, key=lambda r: r["epochs"])}
+        here = [r for r in results if (data in (r["data"], without_hash(r["data"])) and not r["seed"] and
+                (r["n_labels"], r["method"], r["strategy"]) == (n_labels, method, "random"))]
+        return {r["draw"]: r["accuracy"] for r in sorted(here, key=given_epochs)}
     pairs = {row: difference_by_draw(by_draw(*row[:3]), by_draw(*row[:2], row[3])) for row in compared}
     found = {row: pair for row, pair in pairs.items() if pair}
     return {row: pair | {"holm": p} for (row, pair), p in zip(found.items(), holm([f["p"] for f in found.values()]))}
@@ -40,7 +42,7 @@ def points_text(
     points:float, # Difference in percentage points
 ) -> str: # Such as "−0.12"
     "A difference as it is printed, with a minus that is no hyphen."
-    return f"{points:.2f}".replace("-", "−")
+    return f"{round(points, 2) + 0.0:.2f}".replace("-", "−") # no −0.00
 
 def interval_text(
     interval:tuple[float, float]|None, # Lowest and highest, in percentage points

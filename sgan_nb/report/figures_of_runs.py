@@ -137,12 +137,12 @@ def _count_columns(axes:Axes, counts:list[int]) -> None:
     for n in range(1, len(counts)): axes.axvline(n - 0.5, color="0.85", linewidth=0.6)
     axes.set(xlabel="labeled images", xticks=range(len(counts)), xticklabels=counts, xlim=(-0.5, len(counts) - 0.5))
 
-_LOWEST = 0.3 # Percent, the foot of the axis
+_LOWEST = 0.2 # Percent, the foot of the axis
 
 def _draw_series(axes:Axes, at:dict, points:dict, **look:str) -> None:
     "Errors of one source with their spread, which may not leave the logarithmic axis at its foot."
     errors, spreads = zip(*((points[n][0], points[n][1] or 0) for n in at))
-    lower = [min(spread, error - _LOWEST) for error, spread in zip(errors, spreads)]
+    lower = [max(0.0, min(spread, error - _LOWEST)) for error, spread in zip(errors, spreads)]
     axes.errorbar(list(at.values()), errors, [lower, spreads], linewidth=0.6, markersize=4.5, capsize=1.5,
                   elinewidth=0.8, **look)
 

@@ -6,9 +6,9 @@
 __all__ = ['OF_DISCRIMINATOR', 'OF_GENERATOR', 'CLAIMS', 'loss_text', 'overview_table', 'claims_table', 'times_table']
 
 # %% ../../nbs/report/method_tables.ipynb #94a810a0
-from ..measuring.results_table import with_spread
+from ..measuring.results_table import with_spread, without_hash
 from ..methods.settings import TrainConfig, changed_settings
-from .latex import budget_cells, steps_of, tabular
+from .latex import budget_cells, steps_of, tabular, without_ending
 
 # %% ../../nbs/report/method_tables.ipynb #f59041f8
 _SOURCES = { # Method -> whose it is; ours otherwise
@@ -58,7 +58,7 @@ def overview_table(
         if _is_other_length(method, configs): continue
         generator = "–" if config.generator == "none" else config.generator
         views = ("" if config.augmentation_strength == 1 else "half ") + config.augmentation
-        table.append({"method": method, "source": _SOURCES.get(method, "ours"), "D": config.discriminator,
+        table.append({"method": method, "source": _SOURCES.get(without_ending(method), "ours"), "D": config.discriminator,
                       "G": generator, "loss of D": loss_text(config, OF_DISCRIMINATOR),
                       "of G": loss_text(config, OF_GENERATOR), "views": views.replace("none", "–"),
                       "consistency": _target_text(config), "steps": budgets[method]["steps"],
@@ -95,7 +95,7 @@ def claims_table(
     rows:list[dict], # From `summarize`; of two rows of a method the later one counts
 ) -> str: # LaTeX
     "Each claim with what was measured, or that it was not run."
-    found = {(r["data"], r["strategy"], r["method"]): r for r in rows if r["labeled"] == 100}
+    found = {(without_hash(r["data"]), r["strategy"], r["method"]): r for r in rows if r["labeled"] == 100}
     def measured(cell):
         if cell not in found: return "not run"
         row = found[cell]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..basics.atomic_files import write_atomically
 from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
-from ..measuring.results_table import format_table, summarize
+from ..measuring.results_table import format_table, given_epochs, summarize
 from .evaluated_runs import EvaluatedRun, evaluate_run, find_runs
 from .experiments import choose_plan, collect_results, run_plan
 from .fresh_results import case_name, read_fresh
@@ -51,8 +51,8 @@ class Work:
     @cached_property
     def main(self) -> list[dict]: # Results of the case, labels chosen at random, the longest budget of each method
         here = [r for r in self.results if Path(r["folder"]).parts[-3] == self.case and r["strategy"] == "random"]
-        longest = {r["method"]: max(x["epochs"] for x in here if x["method"] == r["method"]) for r in here}
-        return [r for r in here if r["epochs"] == longest[r["method"]]]
+        longest = {r["method"]: max(given_epochs(x) for x in here if x["method"] == r["method"]) for r in here}
+        return [r for r in here if given_epochs(r) == longest[r["method"]]]
 
     @cached_property
     def best(self) -> str: # Method with the highest mean accuracy, of those with most draws

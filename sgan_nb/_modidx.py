@@ -844,6 +844,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'sgan_nb/runs/run_state.py'),
                                         'sgan_nb.runs.run_state.TrainState.targets': ( 'runs/run_state.html#trainstate.targets',
                                                                                        'sgan_nb/runs/run_state.py'),
+                                        'sgan_nb.runs.run_state._check_images': ( 'runs/run_state.html#_check_images',
+                                                                                  'sgan_nb/runs/run_state.py'),
                                         'sgan_nb.runs.run_state._density': ('runs/run_state.html#_density', 'sgan_nb/runs/run_state.py'),
                                         'sgan_nb.runs.run_state._networks_on': ( 'runs/run_state.html#_networks_on',
                                                                                  'sgan_nb/runs/run_state.py'),

@@ -18,10 +18,11 @@ def affine_matrices(
     scale:Tensor, # Horizontal and vertical factor, shape (N, 2); above 1 the picture shrinks
     shear:Tensor, # Horizontal shift per unit of height, shape (N,)
     shift:Tensor, # Horizontal and vertical, in half image sides, shape (N, 2)
+    aspect:float=1.0, # Height over width of the images
 ) -> Tensor: # Shape (N, 2, 3), from output to input coordinates
     "Combined affine maps in the convention of `torch.nn.functional.affine_grid`."
     cos, sin = angle.cos(), angle.sin()
-    rows = [scale[:, 0] * cos, shear - sin, shift[:, 0], sin, scale[:, 1] * cos, shift[:, 1]]
+    rows = [scale[:, 0] * cos, aspect * (shear - sin), shift[:, 0], sin / aspect, scale[:, 1] * cos, shift[:, 1]]
     return torch.stack(rows, 1).view(-1, 2, 3)
 
 def warp(
@@ -55,22 +56,24 @@ def random_affine(
     angle, shear, *pairs = (strength * (2 * torch.rand(len(images), 6, generator=rng,
                                                        device=images.device) - 1)).unbind(1)
     scale, shift = torch.stack(pairs[:2], 1), torch.stack(pairs[2:], 1)
-    return warp(images, affine_matrices(math.radians(15) * angle, 1 + 0.12 * scale, 0.2 * shear, 0.14 * shift))
+    return warp(images, affine_matrices(math.radians(15) * angle, 1 + 0.12 * scale, 0.2 * shear, 0.14 * shift,
+                                        images.shape[2] / images.shape[3]))
 
 # %% ../../nbs/methods/augmentation.ipynb #5fa22acc
 def random_crop(
     images:Tensor, # Float images, shape (N, C, H, W)
     rng:Generator, # Source of randomness, on the device of the images
-    strength:float=1.0, # Factor on all ranges, in [0, 2]; 0 changes nothing
+    strength:float=1.0, # Factor on all ranges, in [0, 1]; 0 changes nothing
 ) -> Tensor: # Shape (N, C, H, W)
-    "A part of each image, 1 - strength / 2 to 1 of its area, turned and sheared as by `random_affine`, at full size."
-    if not 0 <= strength <= 2: raise ValueError(f"the strength of a crop must be in [0, 2], got {strength}") # area >= 0
+    "A part of each image, 1 - strength / 2 to 1 of its area, at full size, turned and sheared, a small part the more."
+    if not 0 <= strength <= 1: raise ValueError(f"the strength of a crop must be in [0, 1], got {strength}")
     numbers = torch.rand(len(images), 6, generator=rng, device=images.device)
     angle, shear, ratio, *place = (2 * numbers[:, 1:] - 1).unbind(1)
     side, ratio = (1 - strength / 2 * numbers[:, 0]).sqrt(), (strength * 0.25 * ratio).exp()
     scale = torch.stack([side * ratio, side / ratio], 1).clamp_max(1)
     shift = (1 - scale) * torch.stack(place, 1) # as far as the part reaches within the image
-    return warp(images, affine_matrices(strength * math.radians(15) * angle, scale, strength * 0.2 * shear, shift))
+    return warp(images, affine_matrices(strength * math.radians(15) * angle, scale, strength * 0.2 * shear, shift,
+                                        images.shape[2] / images.shape[3]))
 
 def random_colors(
     images:Tensor, # Float images in [-1, 1], shape (N, C, H, W)
@@ -113,7 +116,7 @@ def _half_mirrored(images:Tensor, rng:Generator) -> Tensor:
 def random_photograph(
     images:Tensor, # Float images in [-1, 1], shape (N, C, H, W)
     rng:Generator, # Source of randomness, on the device of the images
-    strength:float=1.0, # Factor on the ranges of crop and colors, in [0, 2]
+    strength:float=1.0, # Factor on the ranges of crop and colors, in [0, 1]
 ) -> Tensor: # Shape (N, C, H, W); values may leave [-1, 1]
     "`random_crop` and `random_colors` of images of which a random half is mirrored left to right."
     return random_colors(random_crop(_half_mirrored(images, rng), rng, strength), rng, strength)

@@ -28,8 +28,8 @@ def choose_representative(
     from sklearn.decomposition import PCA
     from sklearn.metrics import pairwise_distances_argmin
     pixels = normalize(images.cpu()).flatten(1).numpy()
-    features = PCA(min(50, *pixels.shape), random_state=seed).fit_transform(pixels)
-    centers = MiniBatchKMeans(n, random_state=seed, n_init=3, batch_size=4096).fit(features).cluster_centers_
+    features = PCA(min(50, *pixels.shape), random_state=seed % 2 ** 32).fit_transform(pixels)
+    centers = MiniBatchKMeans(n, random_state=seed % 2 ** 32, n_init=3, batch_size=4096).fit(features).cluster_centers_
     chosen = torch.from_numpy(pairwise_distances_argmin(centers, features)).unique()
     others = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     extra = others[~torch.isin(others, chosen)][:n - len(chosen)] # two empty clusters may share their nearest image
@@ -74,7 +74,6 @@ def _split_around(labeled:Tensor, targets:Tensor, draw:int, n_validation:int, la
     "Split with the given labeled images; the validation images are chosen from all others with a known class."
     is_other = torch.ones(len(targets), dtype=torch.bool, device=targets.device).index_fill(0, labeled, False)
     others = is_other.nonzero().flatten()
-    if not len(others): raise ValueError(f"all {len(targets)} images are labeled: none is left")
     if n_validation and not (targets[others] >= 0).any():
         raise ValueError(f"all images with a label are labeled: none is left for n_validation = {n_validation}")
     rest = split_labels(targets[others], 0, draw, n_validation, classes=classes) if n_validation else \

@@ -23,7 +23,8 @@ def _candidates(features:Tensor, n:int, known:Tensor|None) -> tuple[np.ndarray, 
 def _clusters(points:np.ndarray, n:int, seed:int) -> np.ndarray:
     "Number of the k-means cluster of each point, int, at most n different ones."
     from sklearn.cluster import MiniBatchKMeans # slow to import: where it is used
-    kmeans = MiniBatchKMeans(min(n, len(points)), random_state=seed, n_init=3, batch_size=4096, reassignment_ratio=0)
+    kmeans = MiniBatchKMeans(min(n, len(points)), random_state=seed % 2 ** 32, n_init=3, batch_size=4096,
+                             reassignment_ratio=0)
     return kmeans.fit_predict(points) # ratio 0: a center of few points is not moved away at random
 
 def _spread(points:np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ class TrainConfig:
     confidence:float = 0.8 # Smallest probability, before sharpening, at which an image takes part in consistency
     teacher:str = "itself" # Whose prediction is the target: that of the network itself, or of its average
     annealing:str = "none" # Training signal annealing of the labeled images: none, linear, log or exp
+    # Of the next two, progress counts in whole epochs, rounded up: 0.1 of one epoch is all of it, 0.6 of two is never
     pixel_labels:float = 0.0 # Progress until which images labeled by their pixels are drawn beside the labeled ones
     propagation_start:float = 1.0 # Progress after which all images are drawn as labeled, by propagated labels; 1 never
     # Optimization
@@ -133,6 +134,8 @@ def _check_together(config:TrainConfig) -> None:
     if config.augmentation == "none" and config.labeled_augmentation not in ("same", "none"):
         raise ValueError(f"labeled_augmentation must be same or none where augmentation is none, got "
                          f"{config.labeled_augmentation!r}")
+    if "photograph" in (config.augmentation, config.labeled_augmentation) and config.augmentation_strength > 1:
+        raise ValueError(f"augmentation_strength must be in [0, 1] for photograph, got {config.augmentation_strength}")
     if config.patience and config.select == "last":
         raise ValueError("patience needs select = validation (or test): there is no accuracy to watch")
 

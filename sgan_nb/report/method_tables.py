@@ -58,8 +58,8 @@ def overview_table(
         if _is_other_length(method, configs): continue
         generator = "–" if config.generator == "none" else config.generator
         views = ("" if config.augmentation_strength == 1 else "half ") + config.augmentation
-        table.append({"method": method, "source": _SOURCES.get(without_ending(method), "ours"), "D": config.discriminator,
-                      "G": generator, "loss of D": loss_text(config, OF_DISCRIMINATOR),
+        table.append({"method": method, "source": _SOURCES.get(without_ending(method), "ours"),
+                      "D": config.discriminator, "G": generator, "loss of D": loss_text(config, OF_DISCRIMINATOR),
                       "of G": loss_text(config, OF_GENERATOR), "views": views.replace("none", "–"),
                       "consistency": _target_text(config), "steps": budgets[method]["steps"],
                       "share": budgets[method]["of published"]})

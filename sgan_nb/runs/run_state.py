@@ -109,12 +109,13 @@ def new_run(
     data:ImageData|None=None, # Data set; loaded by its name in `config` if not given
     split:Split|None=None, # Labeled and unlabeled images; chosen as `config` says if not given
     processes:Processes|None=None, # Those that train together; the ones that torchrun started if not given
-) -> TrainState: # Untrained, with the global random source of torch seeded
-    "Networks, optimizers and label split of a new run. Seeds torch's global source: noise and dropout draw from it."
+) -> TrainState: # Untrained
+    "Networks, optimizers and split of a new run. Seeds torch's global source: noise and dropout draw from it."
     check_names(config)
     processes, device = processes or join_processes(config.device), use_device(config.device)
     use_tf32(config.precision, device)
     data = (data or data_of(config)).to(device)
+    _check_images(config, data, processes)
     split = _split_on(device, data, config, split)
     torch.manual_seed(config.seed)
     discriminator, generator = _networks_on(device, config, data, split)
@@ -125,6 +126,15 @@ def new_run(
                       make_optimizers(config, discriminator, heads, generator),
                       torch.Generator(device).manual_seed(config.seed), _density(data, config, split), processes,
                       environment(device, processes.count) | dict(precision=_precision(config, device, data)))
+
+def _check_images(config:TrainConfig, data:ImageData, processes:Processes) -> None:
+    "Raise `ValueError` for what the first step, or a term that begins later, would fail with."
+    (_, h, w), n = data.image_shape, config.batch_size // processes.count
+    if "rotation" in config.weights and (h != w or n < 4):
+        raise ValueError(f"rotation needs square images and a batch_size of at least 4 in each process, got {h} x {w} "
+                         f"pixels and {n}")
+    if config.generator != "none" and config.batch_size < 2:
+        raise ValueError("a generator needs a batch_size of at least 2: its layers are batch-normalized")
 
 def _precision(config:TrainConfig, device:torch.device, data:ImageData) -> str:
     "The arithmetic that the settings come to on this machine."
@@ -153,7 +163,8 @@ def _networks_on(device:torch.device, config:TrainConfig, data:ImageData, split:
     discriminator, generator = build_networks(config, data.image_shape, data.n_classes)
     discriminator = discriminator.to(device, memory_format=torch.channels_last).train()
     seen = split.unlabeled if len(split.unlabeled) > 1 else split.labeled # where all have a label
-    initialize_from_data(discriminator, normalize(data.train_images[seen[:500]]))
+    some = seen[torch.linspace(0, len(seen) - 1, min(500, len(seen))).long()] # data may be sorted by class
+    initialize_from_data(discriminator, normalize(data.train_images[some]))
     if generator is not None: generator = generator.to(device, memory_format=torch.channels_last).train()
     return discriminator, generator
 

@@ -86,7 +86,8 @@ def discriminator_losses(
     upright = {kind: view for kind, view in views.items() if kind not in TURNED}
     real = [view for kind, view in upright.items() if kind != "generated"]
     with state.autocast():
-        outputs = dict(zip(upright, outputs_of_groups(state.discriminator, real, views.get("generated"))))
+        outputs = {}
+        if upright: outputs = dict(zip(upright, outputs_of_groups(state.discriminator, real, views.get("generated"))))
         for kind in views:
             if kind in TURNED: outputs[kind], = outputs_of_groups(state.discriminator, [views[kind]])
         if original is not None:
@@ -119,4 +120,4 @@ def generator_losses(
         if "generated" in views: outputs["generated"] = state.discriminator(views["generated"])
         if "unlabeled" in views:
             with torch.no_grad(): outputs["unlabeled"] = state.discriminator(views["unlabeled"])
-        return _term_losses(state, "generator", outputs, generated=state.processes.all_gather(generated))
+    return _term_losses(state, "generator", outputs, generated=state.processes.all_gather(generated))

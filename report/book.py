@@ -20,7 +20,7 @@ SPINE = ["00_data", "01_baseline", "02_discriminator", "03_generator", "04_losse
 WINGS = {
     "basics": ("what every part may use", ["names", "atomic_files", "text_files", "plot_style", "random_numbers"]),
     "sources": ("where pictures come from", [
-        "read_options", "archives", "packaged_sets", "picture_files", "label_files", "folder_names", "label_matching",
+        "read_options", "archives", "packaged_sets", "picture_files", "folder_names", "label_files", "label_matching",
         "folder_layout", "decoded_pictures", "own_pictures", "axes_and_scale", "arrays"]),
     "methods": ("what the literature adds to the plain method, and every setting", [
         "term_weights", "settings", "residual_network", "networks", "augmentation", "consistency", "complement",

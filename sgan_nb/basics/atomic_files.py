@@ -19,7 +19,8 @@ def write_atomically(
     path:Path, # File to create or replace
     write:Callable, # Called with a temporary path to write to
 ) -> None:
-    "Replace `path` only after its new contents are safely on disk."
+    "Replace `path`, or the file that it links to, only after its new contents are safely on disk."
+    path = Path(os.path.realpath(path)) # a link stays one
     temporary = path.with_name(f"{path.name}.{token_hex(4)}.part") # another one for each writer
     try:
         write(temporary)

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from ..baseline import predict
 from ..data import ImageData, Split
-from ..methods.choosing_labels import choose_labels
+from ..methods.choosing_labels import choose_labels, kinds_of
 from .wilson_interval import wilson_interval
 from ..methods.settings import TrainConfig
 from ..training import train
@@ -37,12 +37,6 @@ def deal_out(
     return parts
 
 # %% ../../nbs/measuring/cross_validation.ipynb #123fe7ac
-def _kinds(data:ImageData) -> Tensor:
-    "A number for each training image, shape (N,); copies in a set of one's own have the same."
-    if not data.origin: return torch.arange(len(data.train_images))
-    numbers = {h: i for i, h in enumerate(dict.fromkeys(data.origin.hashes.values()))}
-    return torch.tensor([numbers[data.origin.hashes[file]] for file in data.origin.train])
-
 _CPU = torch.device("cpu") # Where images are dealt out; each training moves what it needs to its own device
 
 def check_folds(
@@ -53,7 +47,7 @@ def check_folds(
     "Raise `ValueError` for labels that `cross_validate` could not deal out, before the run has taken its time."
     labeled = choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation,
                             config.labeled_in_unlabeled).labeled
-    deal_out(data.train_targets[labeled], folds, config.seed, _kinds(data)[labeled].tolist(), data.classes)
+    deal_out(data.train_targets[labeled], folds, config.seed, kinds_of(data)[labeled].tolist(), data.classes)
 
 def cross_validate(
     config:TrainConfig, # As of the run
@@ -64,7 +58,7 @@ def cross_validate(
 ) -> dict: # folds, accuracy (percent), low and high (95% interval), errors, n, classes (right and n of each by name)
     "Accuracy over the labeled images, each classified by a network that was trained without it."
     data, split = data.to(_CPU), Split(*(i.to(_CPU) for i in (split.labeled, split.unlabeled, split.validation)))
-    targets, kind = data.train_targets[split.labeled], _kinds(data)
+    targets, kind = data.train_targets[split.labeled], kinds_of(data)
     parts = deal_out(targets, folds, config.seed, kind[split.labeled].tolist(), data.classes)
     right = torch.zeros(len(targets), dtype=torch.bool)
     for part in range(folds):

@@ -61,7 +61,9 @@ def environment(
 
 def _cpu_name() -> str:
     "Model name of the processor."
-    try: return next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration): return platform.processor() or platform.machine()
 
 def _commit() -> str|None:

@@ -17,8 +17,8 @@ import torch
 from ..basics.text_files import separator_of
 from .axes_and_scale import pixel_scale, square_images, with_channels
 from .decoded_pictures import content_hash
-from .folder_names import check_class_names
-from .label_files import LABEL_COLUMNS, NO_LABEL, SPLIT_COLUMNS, SPLITS
+from .folder_names import SPLITS, check_class_names, is_no_label
+from .label_files import LABEL_COLUMNS, SPLIT_COLUMNS
 from .own_pictures import assemble
 from .read_options import ReadOptions
 
@@ -28,7 +28,12 @@ def _labels(values:np.ndarray, name:str) -> list[str|None]:
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values # MedMNIST's (N, 1)
     if values.ndim != 1: raise ValueError(f"{name}: expected one label an image, got {values.shape}")
     texts = [_label_text(value) for value in values.tolist()]
-    return [None if text in NO_LABEL else text for text in texts]
+    return [None if is_no_label(text) else text for text in texts]
+
+def _whole(labels:list[str|None]) -> list[str|None]:
+    "1.0 as 1 where all labels are whole numbers: beside empty cells pandas writes them so."
+    if not all(label is None or re.fullmatch(r"[+-]?\d+(\.0*)?", label) for label in labels): return labels
+    return [label and label.partition(".")[0] for label in labels]
 
 def _label_text(value:Any) -> str:
     "A label as text: 3.0 is 3, however large, and bytes are UTF-8."
@@ -44,7 +49,7 @@ def _class_names(labels:list[str|None], name:str) -> tuple[str, ...]:
         raise ValueError(f"{name}: labels such as {fraction} look like measurements, not classes: give each class a "
                          "whole number or a name")
     is_number = all(label.lstrip("-").isdecimal() for label in found)
-    return tuple(sorted(found, key=int) if is_number else sorted(found))
+    return tuple(sorted(found, key=lambda label: (int(label), label)) if is_number else sorted(found))
 
 def _is_fraction(label:str) -> bool:
     "Whether a label is a number that is not whole."
@@ -134,7 +139,9 @@ def _read_table(file:Path) -> tuple[Any, dict[str, str]]:
         header = ",".join(pd.read_csv(file, nrows=0).columns) # pandas unpacks, and knows the mark of Excel
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning) # rows that are longer than the header
-            table = pd.read_csv(file, sep=separator_of(header), index_col=False)
+            names = pd.read_csv(file, sep=separator_of(header), nrows=0).columns
+            texts = {name: str for name in names if name.strip().lower() in (*LABEL_COLUMNS, *SPLIT_COLUMNS)}
+            table = pd.read_csv(file, sep=separator_of(header), index_col=False, dtype=texts) # 01 is not 1
     except Exception as e: # pandas raises a dozen types
         raise ValueError(f"{file} is not a readable table ({str(e).splitlines()[0]})") from None
     return table, {name.strip().lower(): name for name in table.columns}
@@ -174,7 +181,7 @@ def read_csv(
     if pixels.isna().any(axis=None):
         raise ValueError(f"{file}, line {int(pixels.isna().any(axis=1).to_numpy().argmax()) + 2}: a pixel is missing")
     parts = _parts_of_rows(table, split, file)
-    labels = _labels(table[column].to_numpy(), f"{file}, column {column}")
+    labels = _whole(_labels(table[column].to_numpy(), f"{file}, column {column}"))
     images = with_channels(pixels.to_numpy(), str(file))
     images = square_images(images, pixel_scale({"pixels": images}, str(file)), options)
     return _assembled("csv", file, images, labels, parts, options)

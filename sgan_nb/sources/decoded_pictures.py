@@ -38,10 +38,10 @@ def content_hash(
 
 def _decode(file:Path, side:int, n_channels:int) -> tuple[np.ndarray|None, str, str]:
     "Pixels, hash and error of a file."
-    try:
-        contents = file.read_bytes() # once, for both
-        return read_square(file, side, n_channels, contents), content_hash(contents), ""
-    except (ValueError, OSError) as e: return None, "", str(e)
+    try: contents = file.read_bytes() # once, for both
+    except OSError as e: return None, "", str(e) # it may pass
+    try: return read_square(file, side, n_channels, contents), content_hash(contents), ""
+    except ValueError as e: return None, content_hash(contents), str(e)
 
 def decode_pictures(
     root:Path, # Folder of the pictures
@@ -107,6 +107,7 @@ def read_decoded(
     kept = _read_kept(file)
     if kept is not None: return kept
     decoded = decode_pictures(root, files, side, n_channels)
+    if not all(decoded.hashes): return decoded # a file that could not be read at all may be read the next time
     try: _keep(file, decoded)
     except OSError as e:
         warnings.warn(f"the decoded pictures cannot be kept in {file.parent} ({e.strerror or e}): "

@@ -20,6 +20,7 @@ from ..basics.names import count_text
 from .decoded_pictures import DecodedPictures, read_decoded
 from .folder_layout import Layout, read_layout
 from .packaged_sets import held_out
+from .picture_files import PICTURE_FORMATS
 from .read_options import ReadOptions
 
 # %% ../../nbs/sources/own_pictures.ipynb #0b653fec
@@ -71,13 +72,27 @@ def usual_side(
     shorter = []
     for name in files[::max(1, len(files) // 100)]:
         try:
-            with Image.open(Path(root) / name) as picture: shorter.append(min(picture.size))
-        except (OSError, Image.DecompressionBombError): pass # unreadable: told when all are decoded
+            with Image.open(Path(root) / name, formats=PICTURE_FORMATS) as picture: shorter.append(min(picture.size))
+        except Exception: pass # unreadable, for which Pillow raises many types: told when all are decoded
     middle = np.median(shorter) if shorter else SIDES[-1]
     return max((side for side in SIDES if side <= middle), default=SIDES[0])
 
+def _check_sixteen_bits(root:Path, files:tuple[str, ...]) -> None:
+    "Raise `ValueError` for pictures of 16 bits of which only few are used; about 100 files are looked at."
+    largest, n = 0, 0
+    for name in files[::max(1, len(files) // 100)]:
+        try:
+            with Image.open(Path(root) / name, formats=PICTURE_FORMATS) as picture:
+                if not picture.mode.startswith("I"): continue
+                largest, n = max(largest, picture.getextrema()[1]), n + 1
+        except Exception: pass # unreadable: told when all are decoded
+    if n and 0 < largest < 65_536 // 4:
+        raise ValueError(f"{root}: pictures of 16 bits whose pixels run to {largest:,}, nearly black where white is "
+                         "65,535: multiply them so that white is 65,535, or save them with 8 bits")
+
 def _decoded(root:Path, layout:Layout, options:ReadOptions) -> DecodedPictures:
     "Pixels of all files, grey if no picture has a color, unless the options say what they shall be."
+    _check_sixteen_bits(root, layout.files)
     side = options.image_size or usual_side(root, layout.files)
     found = read_decoded(root, layout.files, side, options.n_channels or 3)
     is_grey = not options.n_channels and all((part[:, :1] == part).all() for part in np.array_split(found.pixels, 16))

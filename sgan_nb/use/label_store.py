@@ -17,8 +17,8 @@ from filelock import FileLock
 from ..basics.atomic_files import write_atomically
 from ..basics.text_files import read_text
 from ..sources.folder_layout import LOCK
-from ..sources.label_files import (NO_LABEL, LabelRow, check_annotator, merge_label_rows, read_label_file,
-                                         write_label_file)
+from ..sources.folder_names import is_no_label
+from ..sources.label_files import LabelRow, check_annotator, merge_label_rows, read_label_file, write_label_file
 from ..sources.label_matching import match_rows
 
 # %% ../../nbs/use/label_store.ipynb #760da0ad
@@ -27,7 +27,7 @@ def class_name(
 ) -> str: # Without spaces around it
     "The name of a class; `ValueError` for one that cannot be one."
     name = normalize("NFC", " ".join(text.split()))
-    if name in NO_LABEL: raise ValueError(f"{name!r} stands for no label: choose another name")
+    if is_no_label(name): raise ValueError(f"{name!r} stands for no label: choose another name")
     if not name.isprintable() or len(name) > 60 or re.match(r"[.\[{]", name) or re.search(r'[/\\:*?"<>|]', name):
         raise ValueError(f"{name[:60]!r} cannot be a class: at most 60 letters, without / \\ : * ? \" < > |, "
                          "not beginning with . [ or {")

@@ -25,7 +25,8 @@ from ..basics.text_files import separator_of
 from ..runs.run_folder import read_record
 from ..runs.trained_model import TrainedModel, classify
 from ..sources.decoded_pictures import content_hash, usable_cores
-from ..sources.folder_layout import TO_SAVE, read_layout, scan_pictures
+from ..sources.folder_layout import read_layout, scan_pictures
+from ..sources.picture_files import TO_SAVE
 from .picture_input import file_input
 
 # %% ../../nbs/use/predictions.ipynb #a056cde6
@@ -56,9 +57,8 @@ def known_labels(
     hashes = read_record(record, "the run has lost the names of its files")["hashes"]
     shared = [name for name in layout.files if name in hashes]
     shared = shared[::max(1, len(shared) // 100)] # about a hundred are compared, by their contents
-    same = sum(_has_contents(paths[0] / name, hashes[name]) for name in shared)
-    if 2 * same <= len(shared): return {}
-    return {name: label for name, label in zip(layout.files, layout.labels) if label is not None}
+    is_its = 2 * sum(_has_contents(paths[0] / name, hashes[name]) for name in shared) > len(shared)
+    return {name: label for name, label in zip(layout.files, layout.labels) if is_its and label is not None}
 
 def _has_contents(file:Path, known:str) -> bool:
     "Whether a file has contents of a known hash; False for one that cannot be read."

@@ -176,8 +176,9 @@ def read_csv(
     split = next((columns[name] for name in SPLIT_COLUMNS if name in columns), None)
     pixels = table[_in_order([name for name in table.columns if name not in (column, split)])]
     if not len(pixels.columns): raise ValueError(f"{file} has no columns of pixels beside {column}")
-    strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif"), None)
-    if strange is not None: raise ValueError(f"{file}: column {strange} holds something else than pixels")
+    strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif" or
+                    re.fullmatch(r"id|index|unnamed: \d+", name.strip().lower())), None)
+    if strange is not None: raise ValueError(f"{file}: column {strange} holds something else than pixels: remove it")
     if pixels.isna().any(axis=None):
         raise ValueError(f"{file}, line {int(pixels.isna().any(axis=1).to_numpy().argmax()) + 2}: a pixel is missing")
     parts = _parts_of_rows(table, split, file)

@@ -70,6 +70,7 @@ def generate_command(
     options = parser.parse_args(arguments)
     if not 1 <= options.n <= 10_000: raise ValueError(f"--n must be from 1 to 10,000, got {options.n}")
     if options.columns < 1: raise ValueError(f"--columns must be at least 1, got {options.columns}")
+    if not 0 <= options.seed < 2 ** 63: raise ValueError(f"--seed must be from 0 to 2^63 - 1, got {options.seed}")
     if options.out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
         raise ValueError(f"--out {options.out} names no picture file: png, jpg, webp, bmp or tif")
     check_place(options.out)

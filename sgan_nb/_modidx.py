@@ -1073,6 +1073,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'sgan_nb/sources/own_pictures.py'),
                                               'sgan_nb.sources.own_pictures._decoded': ( 'sources/own_pictures.html#_decoded',
                                                                                          'sgan_nb/sources/own_pictures.py'),
+                                              'sgan_nb.sources.own_pictures._of_sample': ( 'sources/own_pictures.html#_of_sample',
+                                                                                           'sgan_nb/sources/own_pictures.py'),
                                               'sgan_nb.sources.own_pictures._usable': ( 'sources/own_pictures.html#_usable',
                                                                                         'sgan_nb/sources/own_pictures.py'),
                                               'sgan_nb.sources.own_pictures._warn_of_two_labels': ( 'sources/own_pictures.html#_warn_of_two_labels',

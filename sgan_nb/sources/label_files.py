@@ -76,8 +76,11 @@ def _csv_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 def columns_of(
     file:Path, # CSV file
 ) -> list[str]: # In small letters
-    "The columns of a table; `ValueError` as for `read_label_file`."
-    return _csv_rows(file)[0]
+    "The columns of a table; only the first line is read: names of files below it may be in any encoding."
+    with open(file, encoding="utf-8-sig", errors="surrogateescape") as f: line = f.readline()
+    try: header = next(csv.reader([line], delimiter=separator_of(line), strict=True, skipinitialspace=True), [])
+    except csv.Error as e: raise ValueError(f"{file}, line 1: broken row ({e})") from None
+    return [name.strip().lower() for name in header]
 
 def _json_rows(file:Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     "Names in small letters, and line number and values by name of each row; null and what is missing are empty."

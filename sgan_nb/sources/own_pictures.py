@@ -8,7 +8,7 @@ __all__ = ['SIDES', 'Origin', 'found_line', 'content_name', 'usual_side', 'read_
 # %% ../../nbs/sources/own_pictures.ipynb #71ffdf5a
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -64,29 +64,28 @@ def content_name(
 # %% ../../nbs/sources/own_pictures.ipynb #90c9cf7a
 SIDES = (8, 16, 28, 32, 64) # In pixels; larger pictures are made smaller
 
+def _of_sample(root:Path, files:tuple[str, ...], look:Callable) -> list:
+    "What a function says of each of about 100 pictures."
+    found = []
+    for name in files[::max(1, len(files) // 100)]:
+        try:
+            with Image.open(Path(root) / name, formats=PICTURE_FORMATS) as picture: found.append(look(picture))
+        except Exception: pass # unreadable, for which Pillow raises many types: told when all are decoded
+    return found
+
 def usual_side(
     root:Path, # Folder of the pictures
     files:tuple[str, ...], # Names relative to it; about 100 of them are looked at
 ) -> int: # One of `SIDES`
     "The largest side that the middle one of the pictures has."
-    shorter = []
-    for name in files[::max(1, len(files) // 100)]:
-        try:
-            with Image.open(Path(root) / name, formats=PICTURE_FORMATS) as picture: shorter.append(min(picture.size))
-        except Exception: pass # unreadable, for which Pillow raises many types: told when all are decoded
+    shorter = _of_sample(root, files, lambda picture: min(picture.size))
     middle = np.median(shorter) if shorter else SIDES[-1]
     return max((side for side in SIDES if side <= middle), default=SIDES[0])
 
 def _check_sixteen_bits(root:Path, files:tuple[str, ...]) -> None:
     "Raise `ValueError` for pictures of 16 bits of which only few are used; about 100 files are looked at."
-    largest, n = 0, 0
-    for name in files[::max(1, len(files) // 100)]:
-        try:
-            with Image.open(Path(root) / name, formats=PICTURE_FORMATS) as picture:
-                if not picture.mode.startswith("I"): continue
-                largest, n = max(largest, picture.getextrema()[1]), n + 1
-        except Exception: pass # unreadable: told when all are decoded
-    if n and 0 < largest < 65_536 // 4:
+    largest = max(_of_sample(root, files, lambda p: p.getextrema()[1] if p.mode.startswith("I") else 0), default=0)
+    if 0 < largest < 65_536 // 4:
         raise ValueError(f"{root}: pictures of 16 bits whose pixels run to {largest:,}, nearly black where white is "
                          "65,535: multiply them so that white is 65,535, or save them with 8 bits")
 

@@ -56,12 +56,12 @@ def predict_command(
 
 def _check_table(table:Path) -> None:
     "Raise `ValueError` for a file that is no table of predictions, and for a name under which labels are read."
+    from sgan_nb.sources.label_files import columns_of
     if re.fullmatch(r"labels(\..*)?\.csv|metadata\.csv", table.name, re.IGNORECASE):
         raise ValueError(f"--csv {table}: under this name answers would be read as labels: choose another one")
-    if not table.exists(): return
-    with open(table, encoding="utf-8-sig", errors="surrogateescape") as f: header = f.readline(100_000)
-    if not {"file_name", "status", "probability"} <= {*header.strip().split(",")}: # all else may be in any encoding
-        raise ValueError(f"--csv {table} is there and no table of predictions: choose another file")
+    try: is_ours = not table.exists() or {"file_name", "status", "probability"} <= {*columns_of(table)}
+    except ValueError: is_ours = False
+    if not is_ours: raise ValueError(f"--csv {table} is there and no table of predictions: choose another file")
 
 def _how_far_to_trust(results:dict) -> str:
     "What is known of the run's accuracy; that probabilities say nothing of it, where nothing is known."

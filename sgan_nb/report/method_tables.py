@@ -40,8 +40,8 @@ def _target_text(config:TrainConfig) -> str:
 
 def _is_other_length(method:str, configs:dict[str, dict]) -> bool:
     "Whether a method, such as sgan-graph-14, is another one for other epochs."
-    whole, _, n = method.rpartition("-")
-    if not n.isdigit() or whole not in configs: return False
+    whole = without_ending(method)
+    if whole == method or whole not in configs: return False
     one, other = (configs[name]["config"] for name in (method, whole))
     return not changed_settings(one, other, ("method", "epochs", "draw", "test_curve", "threads"))
 

@@ -52,6 +52,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
         _MNIST_10 | dict(methods=("sgan-graph-long",)),
         _MNIST_10 | dict(methods=("sgan-graph-14",)), # For `make run`: under five minutes on two idle cores
         _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
+        _MNIST | _FIVE | dict(methods=("sgan",), epochs=20, method="sgan-20"), # The steps of sgan-graph
         _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
         _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-graph", "sgan-propagation")),
         _MNIST | dict(methods=("sgan-conv",), draws=[3], epochs=40, test_curve=True), # Best on test beside the last
@@ -92,7 +93,9 @@ def plan_parts(
     ours = pictures | dict(methods=("photographs", "photographs-supervised"))
     petrova = pictures | dict(methods=("petrova-supervised", "petrova"), augmentation="flip-affine")
     strategies = [dict(strategy=name) for name in ("random", "representative")]
-    added = {"evidence": [ours | _FIVE, ours | _THREE | strategies[1]],
+    once = petrova | _PUBLISHED | dict(methods=("petrova",), draws=[3], test_curve=True)
+    added = {"evidence": [ours | _FIVE, ours | _THREE | strategies[1], once | dict(epochs=5, method="petrova-5"),
+                          once | dict(discriminator="residual", method="petrova-residual")],
              "cpu": [petrova | strategy for strategy in strategies],
              "gpu": [ours | dict(epochs=60), *(petrova | _PUBLISHED | strategy for strategy in strategies)]}
     return PLANS[plan] + added[plan]

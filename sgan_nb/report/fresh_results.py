@@ -72,8 +72,8 @@ def other_cases_table(
 def error_values(
     results:list[dict], # From `read_all_results`
     pairs:list[tuple], # (data, labels, method, other method): differences that the text gives
-) -> dict[str, dict]: # Case -> METHOD or METHOD-seed-1 -> n, error, ...; case -> METHOD-over-OTHER -> points, ...
-    "Test errors in percent over draws, and differences (seed 0); what needs two draws is there from two draws on."
+) -> dict[str, dict]: # Case -> METHOD -> n, error, ...; case -> METHOD-over-OTHER -> points, ...; other seeds end in -seed-1
+    "Test errors in percent over draws, and differences; what needs two draws is there from two draws on."
     values, rows = {}, error_rows(results)
     for r in rows:
         name = f"{r['method']}-seed-{r['seed']}" if r["seed"] else r["method"]
@@ -84,15 +84,18 @@ def error_values(
     for (method, *case), parts in spread_parts(rows).items():
         values[case_name(*case)][method] |= dict(draw_std=parts["draw"], seed_std=parts["seed"],
                                                  seed_draws=parts["draws"])
-    for (data, n, method, other), d in find_differences(results, pairs).items():
-        values[case_name(data, n)][f"{method}-over-{other}"] = difference_texts(d) | dict(n=d["n"])
+    for seed, strategy in sorted({(r["seed"], r["strategy"]) for r in results}):
+        here = [r | dict(seed=0, strategy="random") for r in results if (r["seed"], r["strategy"]) == (seed, strategy)]
+        for (data, n, method, other), d in find_differences(here, pairs).items():
+            name = f"{method}-over-{other}" + (f"-seed-{seed}" if seed else "")
+            values[case_name(data, n, strategy)][name] = difference_texts(d) | dict(n=d["n"])
     return values
 
 # %% ../../nbs/report/fresh_results.ipynb #f7e5000d
 _PAIRS = { # Case -> (method, other): differences that the text gives
     "mnist-100": [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"), ("sgan-graph", "sgan"),
                   ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"), ("sgan-graph-10", "sgan"),
-                  ("complement-40", "improved-gan-40"), ("uda", "uda-alone"), ("uda-simple", "uda-simple-alone")],
+                  ("sgan-graph", "sgan-20"), ("sgan", "uda"), ("complement-40", "improved-gan-40"), ("uda", "uda-alone"), ("uda-simple", "uda-simple-alone")],
     **{f"mnist-{n}": [("sgan", "baseline"), ("sgan-graph", "sgan")] for n in (20, 50, 1000)},
     "fashion-mnist-100": [("sgan", "baseline"), ("sgan-graph", "sgan"), ("sgan-propagation", "sgan"),
                           ("sgan-propagation", "baseline")],

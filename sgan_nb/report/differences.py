@@ -27,11 +27,13 @@ COMPARED = [ # (data, labels, method, other method): every comparison that the t
 def find_differences(
     results:list[dict], # From `read_all_results`; of several budgets of a method the longest counts
     compared:list[tuple]=COMPARED, # (data, labels, method, other method)
+    seed:int=0, # Of the networks
+    strategy:str="random", # How the labels were chosen
 ) -> dict[tuple, dict]: # Of those that can be compared: n, mean, low, high, p, and p corrected by Holm's method
     "Paired differences, corrected for the number of comparisons."
     def by_draw(data, n_labels, method):
-        here = [r for r in results if (data in (r["data"], without_hash(r["data"])) and not r["seed"] and
-                (r["n_labels"], r["method"], r["strategy"]) == (n_labels, method, "random"))]
+        here = [r for r in results if (data in (r["data"], without_hash(r["data"])) and
+                (r["n_labels"], r["method"], r["strategy"], r["seed"]) == (n_labels, method, strategy, seed))]
         return {r["draw"]: r["accuracy"] for r in sorted(here, key=given_epochs)}
     pairs = {row: difference_by_draw(by_draw(*row[:3]), by_draw(*row[:2], row[3])) for row in compared}
     found = {row: pair for row, pair in pairs.items() if pair}

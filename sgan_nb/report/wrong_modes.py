@@ -18,6 +18,7 @@ from ..data import ImageData
 from ..evaluation import confusion_counts
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
+from .fresh_results import with_seed
 from ..runs.run_folder import read_record, save_json
 from ..runs.run_state import new_run
 from ..runs.threads import as_a_run
@@ -138,7 +139,6 @@ def sevens_by_draw(
     found, (true, said) = {}, MODES["sevens taken for twos"]
     for r in results:
         predicted = np.load(Path(r["folder"]) / "test_predictions.npy")
-        name = r["method"] + (f"-seed-{r['seed']}" if r["seed"] else "")
-        found.setdefault(name, {})[r["draw"]] = dict(
+        found.setdefault(with_seed(r["method"], r["seed"]), {})[r["draw"]] = dict(
             errors=int((predicted != targets).sum()), sevens=int(((targets == true) & (predicted == said)).sum()))
     return found

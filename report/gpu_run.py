@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {  # module -> package, of what is imported on the way
     "torch": "torch", "torchvision": "torchvision", "matplotlib": "matplotlib", "seaborn": "seaborn",
     "sklearn": "scikit-learn", "tqdm": "tqdm", "filelock": "filelock", "platformdirs": "platformdirs",
-    "tabulate": "tabulate", "mlxtend": "mlxtend"}
+    "tabulate": "tabulate", "mlxtend": "mlxtend", "faiss": "faiss-cpu"}
 
 
 def show(*figures):

@@ -1,4 +1,5 @@
 "The report: everything is made at a tiny budget, and the paper is built only from what fits its results."
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,12 @@ def test_committed_files_fit_their_results():
 def test_every_figure_and_table_is_a_row():
     assert {f.stem for f in (REPORT / "figures").glob("*.pdf")} <= set(REPORT_FIGURES)
     assert {f.stem for f in (REPORT / "tables").glob("*.tex")} - {"numbers"} <= set(TABLES)
+
+
+def test_the_whole_plan_draws_every_figure():
+    notebook = json.loads((ROOT / "nbs/99_gpu_run.ipynb").read_text(encoding="utf-8"))
+    source = "".join(line for cell in notebook["cells"] if cell["cell_type"] == "code" for line in cell["source"])
+    assert sorted(re.findall(r'draw_figure\(work, "([\w-]+)"\)', source)) == sorted(REPORT_FIGURES)
 
 
 def test_committed_tables_are_those_of_the_results(copy):

@@ -12,12 +12,11 @@ from .results_table import with_spread
 # %% ../../nbs/measuring/fresh_draws.ipynb #73944c4c
 def t_interval(
     values:list[float], # Two or more, of independent runs
-    level:float=0.95, # Share of such intervals that hold the true mean, in (0, 1)
 ) -> tuple[float, float]: # Lowest and highest mean
-    "Interval of the mean of normal values (Student 1908); `ValueError` for fewer than two values."
+    "95% interval of the mean of normal values (Student 1908); `ValueError` for fewer than two values."
     if len(values) < 2: raise ValueError(f"an interval needs two values or more, got {len(values)}")
     from scipy.stats import t # slow to import: where it is used
-    half = t.ppf((1 + level) / 2, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return mean(values) - half, mean(values) + half
 
 # %% ../../nbs/measuring/fresh_draws.ipynb #08f0c4ec
@@ -35,8 +34,13 @@ def error_rows(
         several = len(errors) > 1
         rows.append(dict(method=method, data=data, labels=labels, strategy=strategy, seed=seed, runs=len(runs),
                          draws=[r["draw"] for r in runs], errors=errors, error=mean(errors), worst=max(errors),
-                         std=stdev(errors) if several else None, interval=t_interval(errors) if several else None))
+                         std=stdev(errors) if several else None, interval=_from_zero(errors) if several else None))
     return rows
+
+def _from_zero(errors:list[float]) -> tuple[float, float]:
+    "Interval of a mean error, which is not below 0."
+    low, high = t_interval(errors)
+    return max(0.0, low), high
 
 # %% ../../nbs/measuring/fresh_draws.ipynb #9f5f4bb6
 def spread_text(

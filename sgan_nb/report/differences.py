@@ -32,10 +32,16 @@ def find_differences(
 ) -> dict[tuple, dict]: # Of those that can be compared: n, mean, low, high, p, and p corrected by Holm's method
     "Paired differences, corrected for the number of comparisons."
     def by_draw(data, n_labels, method):
-        here = [r for r in results if (data in (r["data"], without_hash(r["data"])) and
-                (r["n_labels"], r["method"], r["strategy"], r["seed"]) == (n_labels, method, strategy, seed))]
+        here = [r for r in results if (r["data"], r["n_labels"], r["method"], r["strategy"], r["seed"]) ==
+                (data, n_labels, method, strategy, seed)]
         return {r["draw"]: r["accuracy"] for r in sorted(here, key=given_epochs)}
-    pairs = {row: difference_by_draw(by_draw(*row[:3]), by_draw(*row[:2], row[3])) for row in compared}
+    pairs = {}
+    for data, *case in compared:
+        names = sorted({r["data"] for r in results if data in (r["data"], without_hash(r["data"]))})
+        for name in names: # other contents of a folder are another data set, and are named with their hash
+            n_labels, *methods = case
+            row = (data if len(names) == 1 else name, *case)
+            pairs[row] = difference_by_draw(*(by_draw(name, n_labels, method) for method in methods))
     found = {row: pair for row, pair in pairs.items() if pair}
     return {row: pair | {"holm": p} for (row, pair), p in zip(found.items(), holm([f["p"] for f in found.values()]))}
 

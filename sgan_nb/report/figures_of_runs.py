@@ -95,7 +95,8 @@ def plot_errors(
     there = list(dict.fromkeys(r["method"] for r in results))
     methods = [m for m in methods or there if m in there]
     with plot_style():
-        figure = Figure(figsize=(5.5, (0.24 if len(methods) < 12 else 0.17) * len(methods) + 0.6), layout="constrained")
+        row_inches = 0.24 if len(methods) < 12 else 0.125
+        figure = Figure(figsize=(5.5, row_inches * len(methods) + 0.6), layout="constrained")
         axes = figure.subplots()
         for y, method in enumerate(methods):
             errors = [100 - r["accuracy"] for r in results if r["method"] == method]

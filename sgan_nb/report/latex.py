@@ -38,6 +38,7 @@ def tabular(
 PUBLISHED_STEPS = { # Method -> steps of its published budget
     "improved-gan": 180_000, # 300 epochs of 600
     "complement": 1_200_000, # 2,000 epochs of 600 in the published program
+    "fixmatch": 2 ** 20,
     "petrova": 22_000}
 
 def without_ending(
@@ -68,7 +69,9 @@ def budget_cells(
     "The budget of a row as it is printed."
     n = steps_of(row, steps)
     published = PUBLISHED_STEPS.get(without_ending(row["method"]))
-    return {"steps": f"{n:,}", "of published": f"{100 * n / published:.0f}%" if published else "–"}
+    if not published: return {"steps": f"{n:,}", "of published": "–"}
+    percent = 100 * n / published
+    return {"steps": f"{n:,}", "of published": f"{percent:.{0 if percent >= 1 else 1}f}%"}
 
 # %% ../../nbs/report/latex.ipynb #6cccb3c1
 def methods_table(

@@ -165,7 +165,7 @@ def one_network_table(
     results:list[dict], # From `read_one_network`
 ) -> str: # LaTeX
     "What each run learns from, and its test errors."
-    wraps = r">{\raggedright\arraybackslash}p{1.25in}"
+    wraps = r">{\raggedright\arraybackslash}p{1.15in}"
     return tabular(_shortened(variant_rows(results)), "llllrrrl" + wraps)
 
 def ingredients_table(

@@ -36,7 +36,8 @@ def setting_text(
 # %% ../../nbs/report/settings_tables.ipynb #fddae494
 NOT_SETTINGS = ("method", "data", "n_labels", "draw", "strategy", "seed", # Vary between the runs of a table
                 "skip_broken", "test_share", # Of own data, not of a method
-                "device", "threads", "test_curve") # Change no result
+                "device", "threads", # Of the machine, in the record of each run: with others, sums round otherwise
+                "test_curve") # Changes no result
 
 def shown_settings(
     config:TrainConfig, # As recorded

@@ -134,11 +134,12 @@ def plot_modes(
 def sevens_by_draw(
     results:list[dict], # From `read_one_network`; runs of other network seeds than 0 are named by it
     targets:np.ndarray, # Classes of the test images, shape (N,)
-) -> dict[str, dict[int, dict[str, int]]]: # Run -> draw -> errors, and sevens: those that are 7 taken for 2
+) -> dict[str, dict[int, dict[str, int]]]: # Run -> draw -> errors; sevens, as_nines: those that are 7 taken for 2, 9
     "Test errors of every run, and how many of them are of the kind that runs complete or avoid."
-    found, (true, said) = {}, MODES["sevens taken for twos"]
+    found = {}
     for r in results:
         predicted = np.load(Path(r["folder"]) / "test_predictions.npy")
+        of_sevens = np.bincount(predicted[targets == 7], minlength=10)
         found.setdefault(with_seed(r["method"], r["seed"]), {})[r["draw"]] = dict(
-            errors=int((predicted != targets).sum()), sevens=int(((targets == true) & (predicted == said)).sum()))
+            errors=int((predicted != targets).sum()), sevens=int(of_sevens[2]), as_nines=int(of_sevens[9]))
     return found

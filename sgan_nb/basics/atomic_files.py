@@ -9,8 +9,10 @@ __all__ = ['UNFINISHED', 'write_atomically', 'remove_unfinished', 'is_writable']
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from stat import S_IMODE
 
 # %% ../../nbs/basics/atomic_files.ipynb #36bcb194
 UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.part$") # What the name of a file has at its end while it is written
@@ -25,8 +27,17 @@ def write_atomically(
     try:
         write(temporary)
         with open(temporary, "rb+") as f: os.fsync(f.fileno())
+        if path.exists(): temporary.chmod(S_IMODE(path.stat().st_mode)) # who may read the old one may read the new one
         os.replace(temporary, path)
     finally: temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+def _sync_folder(folder:Path) -> None:
+    "Bring the names in a folder to the disk, where the system can: Windows opens no folders, some disks refuse."
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try: os.fsync(handle)
+        finally: os.close(handle)
 
 # %% ../../nbs/basics/atomic_files.ipynb #c4b0a1e4
 def remove_unfinished(

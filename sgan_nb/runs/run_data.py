@@ -6,6 +6,7 @@
 __all__ = ['data_of', 'public_name', 'public_config', 'check_split', 'file_record', 'with_classes_of', 'test_data']
 
 # %% ../../nbs/runs/run_data.ipynb #c75e4cce
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path, PureWindowsPath
 import torch
@@ -44,7 +45,10 @@ def check_split(
     data:ImageData, # Set that is split
     split:Split, # Of its training images
 ) -> None:
-    "Raise `ValueError` for a split that the method cannot learn from, with what would help."
+    "Raise `ValueError` for a split that the method cannot learn from, with what would help; warn of a lacking class."
+    shown = set(data.train_targets.cpu()[split.labeled.cpu()].tolist())
+    lacking = ", ".join(name for i, name in enumerate(data.classes) if i not in shown)
+    if lacking: warnings.warn(f"no labeled picture shows {lacking}, which therefore cannot be learned", stacklevel=2)
     if config.uses_unlabeled and not len(split.unlabeled):
         raise ValueError(f"every training picture of {data.name} has a label, and {config.method} learns from pictures "
                          "without one: add some (in a folder named unlabeled), or use the labeled ones as unlabeled "

@@ -95,7 +95,7 @@ def write_events(
     from torch.utils.tensorboard import SummaryWriter # needs the optional package
     row = state.history[-1]
     with SummaryWriter(folder / "tensorboard") as writer:
-        for name in row.keys() - {"epoch", "step"}: writer.add_scalar(name, row[name], row["step"])
+        for name in sorted(row.keys() - {"epoch", "step"}): writer.add_scalar(name, row[name], row["step"])
 
 # %% ../../nbs/runs/run_records.ipynb #14f55115
 def write_results(

@@ -18,7 +18,7 @@ from ..basics.text_files import separator_of
 from .axes_and_scale import pixel_scale, square_images, with_channels
 from .decoded_pictures import content_hash
 from .folder_names import SPLITS, check_class_names, is_no_label
-from .label_files import LABEL_COLUMNS, SPLIT_COLUMNS
+from .label_files import FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS
 from .own_pictures import assemble
 from .read_options import ReadOptions
 
@@ -116,6 +116,7 @@ def read_npz(
 ) -> tuple: # The arguments of `ImageData`
     "Images and labels of an npz archive; `ValueError` or `FileNotFoundError` in one line."
     if not file.is_file(): raise FileNotFoundError(f"no such file: {file}")
+    if file.suffix == ".npy": raise ValueError(f"{file} is one array without labels: save both with numpy.savez")
     try:
         with np.load(file, allow_pickle=False) as archive: arrays = {name: archive[name] for name in archive.files}
     except Exception as e: # not an archive, truncated, or with Python objects inside, which could run anything
@@ -147,10 +148,10 @@ def _read_table(file:Path) -> tuple[Any, dict[str, str]]:
     return table, {name.strip().lower(): name for name in table.columns}
 
 def _in_order(columns:list[str]) -> list[str]:
-    "Columns of pixels by the number at their end, where the names differ in nothing else."
-    named = [re.fullmatch("(.*?)([0-9]+)", name.strip()) for name in columns]
-    if None in named or len({match[1] for match in named}) > 1: return columns
-    return [name for _, name in sorted(zip((int(match[2]) for match in named), columns))]
+    "Columns of pixels by the number at their end, or row x column, where the names differ in nothing else."
+    named = [re.fullmatch("(.*?)(?:([0-9]+)[xX])?([0-9]+)", name.strip()) for name in columns]
+    if None in named or len({(match[1], match[2] is None) for match in named}) > 1: return columns
+    return [name for _, name in sorted(zip(((int(match[2] or 0), int(match[3])) for match in named), columns))]
 
 def _column_of_labels(columns:dict[str, str], file:Path) -> str:
     "The first of the columns that may hold labels; `ValueError` if there is none."
@@ -166,6 +167,17 @@ def _parts_of_rows(table:Any, split:str|None, file:Path) -> list[str]:
     if unknown: raise ValueError(f"{file}: split {sorted(unknown)[0]!r}, want train, test or validation")
     return [SPLITS[part] or "train" for part in said]
 
+def _check_pixels(pixels:Any, file:Path) -> None:
+    "Raise `ValueError` for a column of something else, and for a pixel that is missing."
+    strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif" or
+                    re.fullmatch(r"id|index|unnamed: \d+", name.strip().lower())), None)
+    if strange is not None:
+        advice = "; labels of files are read by folder:PATH, from labels.csv beside the pictures"
+        raise ValueError(f"{file}: column {strange} holds something else than pixels: remove it"
+                         + advice * (strange.strip().lower() in FILE_COLUMNS))
+    if pixels.isna().any(axis=None):
+        raise ValueError(f"{file}, line {int(pixels.isna().any(axis=1).to_numpy().argmax()) + 2}: a pixel is missing")
+
 def read_csv(
     file:Path, # Table with a header, perhaps compressed
     options:ReadOptions, # Size, channels, share of the labels for testing
@@ -176,11 +188,7 @@ def read_csv(
     split = next((columns[name] for name in SPLIT_COLUMNS if name in columns), None)
     pixels = table[_in_order([name for name in table.columns if name not in (column, split)])]
     if not len(pixels.columns): raise ValueError(f"{file} has no columns of pixels beside {column}")
-    strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif" or
-                    re.fullmatch(r"id|index|unnamed: \d+", name.strip().lower())), None)
-    if strange is not None: raise ValueError(f"{file}: column {strange} holds something else than pixels: remove it")
-    if pixels.isna().any(axis=None):
-        raise ValueError(f"{file}, line {int(pixels.isna().any(axis=1).to_numpy().argmax()) + 2}: a pixel is missing")
+    _check_pixels(pixels, file)
     parts = _parts_of_rows(table, split, file)
     labels = _whole(_labels(table[column].to_numpy(), f"{file}, column {column}"))
     images = with_channels(pixels.to_numpy(), str(file))

@@ -76,7 +76,10 @@ def square_images(
 ) -> torch.Tensor: # uint8, shape (N, C, side, side)
     "Pixels in 0 to 255, as large as they are if a network can read them, else cropped and resized."
     if scale != 255 or images.dtype != np.uint8:
-        images = (images * (255 / scale)).round().clip(0, 255).astype(np.uint8)
+        as_bytes = np.empty(images.shape, np.uint8)
+        for i in range(0, len(images), 1000): # piecewise: floating-point numbers take up to eight times the memory
+            as_bytes[i:i + 1000] = (images[i:i + 1000] * (255 / scale)).round().clip(0, 255)
+        images = as_bytes
     n, h, w, c = images.shape
     fits = h == w and h % 4 == 0 and h <= SIDES[-1]
     side = options.image_size or (h if fits else max((s for s in SIDES if s <= min(h, w)), default=SIDES[0]))

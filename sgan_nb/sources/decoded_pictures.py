@@ -9,6 +9,7 @@ __all__ = ['DecodedPictures', 'usable_cores', 'content_hash', 'decode_pictures',
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -89,11 +90,12 @@ def _keep(file:Path, decoded:DecodedPictures) -> None:
             np.savez(f, pixels=decoded.pixels, hashes=np.array(decoded.hashes), errors=np.array(decoded.errors))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, write)
-    # also what a process that was killed while it wrote has left
-    kept, size = sorted(file.parent.glob("*.npz*"), key=os.path.getmtime, reverse=True), 0
-    for other in kept:
-        size += other.stat().st_size
-        if size > _KEPT_BYTES and other != file: other.unlink()
+    kept, size = [], 0
+    for other in file.parent.glob("*.npz*"): # also what a process that was killed while it wrote has left
+        with suppress(FileNotFoundError): kept.append(((stat := other.stat()).st_mtime, stat.st_size, other))
+    for _, n, other in sorted(kept, reverse=True):
+        size += n
+        if size > _KEPT_BYTES and other != file: other.unlink(missing_ok=True) # another process may have been faster
 
 # %% ../../nbs/sources/decoded_pictures.ipynb #0a5fe7d3
 def read_decoded(

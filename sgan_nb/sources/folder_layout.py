@@ -16,7 +16,8 @@ from pathlib import Path
 from unicodedata import normalize
 from ..basics.names import count_text
 from .folder_names import check_class_names, check_part_words, is_pool, part_of_file, part_of_folder
-from .label_files import LabelRow, merge_label_rows, read_label_file
+from .folder_names import warn_of_parts_inside
+from .label_files import LabelRow, find_label_files, merge_label_rows, read_label_file
 from .label_matching import label_tables, match_rows, warn_of_newcomers
 from .picture_files import PICTURE_SUFFIXES, is_hidden, pictures_in
 
@@ -34,8 +35,9 @@ def is_run_folder(
 def scan_pictures(
     root:Path, # Folder, searched with all below it, linked ones too
 ) -> tuple[list[str], Counter]: # Names relative to the root with /, sorted; and how much was left out, by reason
-    "The picture files of a folder; `FileNotFoundError` if it is none, `ValueError` if it is a run."
+    "The picture files of a folder; `OSError` if it is none, `ValueError` if it is a run."
     root, found, skipped, seen = Path(root), [], Counter(), set()
+    if root.is_file(): raise NotADirectoryError(f"{root} is no folder: unpack an archive first")
     if not root.is_dir(): raise FileNotFoundError(f"no such folder: {root}")
     if is_run_folder(root): raise ValueError(f"{root} holds a run, not pictures: name the folder of the pictures")
     for folder, folders, files in os.walk(root, onerror=partial(_pass_over, root, skipped), followlinks=True):
@@ -139,9 +141,9 @@ def _folder_parts(root:Path, folders:dict[str, list[str]]) -> dict[str, str]:
 def _warn_of_empty(root:Path, files:list[str], parts:dict[str, str]) -> None:
     "Warn of folders without a picture where class folders are: their classes would be missing without a word."
     places = root, *(root / part for part in parts)
+    filled = {"/".join(folders[:n]) for name in files for folders in [name.split("/")[:-1]] for n in (1, 2)}
     for folder in sorted(folder for place in places for folder in place.iterdir() if folder.is_dir()):
-        below = folder.relative_to(root).as_posix() + "/"
-        if is_hidden(folder.name) or any(name.startswith(below) for name in files): continue
+        if is_hidden(folder.name) or folder.relative_to(root).as_posix() in filled: continue
         if not any(is_run_folder(file.parent) for file in folder.rglob("config.json")): # runs are no pictures
             warnings.warn(f"{folder} holds no picture that can be read and is passed over", stacklevel=3)
 
@@ -161,6 +163,7 @@ def read_layout(
         parts, entries = _folder_parts(root, folders), []
         _warn_of_empty(root, files, parts)
         whole = [name for folder, names in folders.items() if folder not in parts for name in names]
+        warn_of_parts_inside(root, whole)
         entries += [(name, label, "train") for name, label in _folder_labels(whole).items()]
         for folder, part in parts.items(): entries += _part_entries(root, folder, folders[folder], part, skipped)
     skipped["for testing without a label"] = sum(label is None and part != "train" for _, label, part in entries)
@@ -174,10 +177,11 @@ def _class_names(root:Path, entries:list[tuple], n_lost:int) -> tuple[str, ...]:
     classes = tuple(sorted(counts["train"]))
     check_class_names(root, counts["train"])
     if len(classes) < 2:
-        only = f"only {classes[0]}" if classes else "none"
+        only, tables = f"only {classes[0]}" if classes else "none", find_label_files(root)
         raise FileNotFoundError(f"expected labeled training pictures of two or more classes as {root}/<class>/*.jpg or "
                                 f"in {root}/labels.csv, found {only} among {len(entries)} pictures"
-                                + f"; {n_lost} rows of the label file name no picture" * bool(n_lost))
+                                + f"; {n_lost} rows of the label file name no picture" * bool(n_lost)
+                                + "; the label file alone says labels, not folders" * bool(tables))
     for part in ("validation", "test"):
         unknown = sorted(set(counts[part]) - set(classes))
         if unknown:

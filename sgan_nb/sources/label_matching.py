@@ -28,12 +28,17 @@ class _Names:
         "Pictures of this path, with or without its ending."
         return self.exact.get(path) or self.without_ending.get(path, [])
 
-    def meant(self, row:str, moved:bool) -> list[str]:
-        "Pictures that a row may mean; one that was moved may lose folders at its front."
-        parts = row.strip("/").split("/")
-        paths = ["/".join(parts[i:]) for i in range(len(parts))] if moved else [row]
-        found = next(filter(None, map(self.of_path, paths)), [])
-        return found or ([] if "/" in row else self.without_folder.get(row, []))
+    def meant(self, row:str) -> list[str]:
+        "Pictures that a row may mean."
+        return self.of_path(row) or ([] if "/" in row else self.without_folder.get(row, []))
+
+def _without_front(names:_Names, moved:list[str]) -> dict[str, str]:
+    "Each path without as many folders at its front as all of them have to lose before one is a picture's."
+    depth = max((path.count("/") for path in moved), default=0)
+    for n in range(depth + 1):
+        shorter = {path: "/".join(path.strip("/").split("/")[n:]) or path for path in moved}
+        if any(map(names.of_path, shorter.values())): return shorter
+    return {}
 
 def match_rows(
     rows:list[LabelRow], # Of a label file
@@ -43,9 +48,11 @@ def match_rows(
     "The row of each file that has one; `ValueError` for a row that may mean two files, or two that mean one."
     names, found, lost = _Names(files), {}, []
     fits = any("/" in row.file_name and names.of_path(row.file_name) for row in rows) # the folders are those of today
+    inside = [row.file_name for row in rows if "/" in row.file_name]
+    moved = [name for name in inside if not fits or name.startswith("/") or ":" in name.partition("/")[0]]
+    shorter = _without_front(names, moved)
     for row in rows:
-        is_whole = row.file_name.startswith("/") or ":" in row.file_name.partition("/")[0]
-        candidates = names.meant(row.file_name, is_whole or not fits)
+        candidates = names.meant(shorter.get(row.file_name, row.file_name))
         if len(candidates) > 1:
             raise ValueError(f"{table}: {row.file_name} may be {candidates[0]} or {candidates[1]}: name the folder too")
         if not candidates:

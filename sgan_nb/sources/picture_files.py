@@ -8,6 +8,7 @@ __all__ = ['PICTURE_FORMATS', 'PICTURE_SUFFIXES', 'TO_SAVE', 'MAX_PIXELS', 'is_h
 
 # %% ../../nbs/sources/picture_files.ipynb #3f6b8edb
 from collections import Counter
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -50,18 +51,37 @@ class _OtherScale(ValueError):
 
 def _scaled_to_bytes(picture:Image.Image) -> Image.Image:
     "A picture of integers to 65,535 or of floating-point numbers to 1, in mode L; `_OtherScale` for other values."
-    x, scale = np.asarray(picture).astype(float), 1 if picture.mode == "F" else 65_535
-    if x.min(initial=0) < 0 or x.max(initial=0) > scale:
-        raise _OtherScale(f"pixels from {x.min():g} to {x.max():g}, expected 0 to {scale:,}")
-    return Image.fromarray((x * (255 / scale)).round().astype(np.uint8))
+    x, scale = np.asarray(picture), 1 if picture.mode == "F" else 65_535
+    low, high = x.min(), x.max()
+    if np.isnan(low): raise _OtherScale(f"some pixels are no numbers (NaN), expected 0 to {scale:,}")
+    if low < 0 or high > scale: raise _OtherScale(f"pixels from {low:g} to {high:g}, expected 0 to {scale:,}")
+    scaled = np.empty(x.shape, np.uint8)
+    for top in range(0, len(x), _ROWS):
+        scaled[top:top + _ROWS] = (x[top:top + _ROWS].astype(float) * (255 / scale)).round()
+    return Image.fromarray(scaled)
+
+_ROWS = 256 # Of pixels that are calculated with at once
+
+def _strips(picture:Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    "The parts of a picture from its top to its bottom: first row, and pixels in mode RGBA."
+    for top in range(0, picture.height, _ROWS):
+        yield top, picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))).convert("RGBA")
+
+def _is_white_ink(picture:Image.Image) -> bool:
+    "Whether all that can be seen of a picture with transparent parts is almost white."
+    total, light, least = 0, 0, 255
+    for _, strip in _strips(picture):
+        opacity = np.asarray(strip.getchannel("A")).astype(int)
+        total, least = total + opacity.sum(), min(least, opacity.min())
+        light += (opacity * np.asarray(strip.convert("L"))).sum()
+    return total > 0 and light > 240 * total and least < 128
 
 def _over_ground(picture:Image.Image) -> Image.Image:
-    "A picture with transparent parts over white, or over black if all that can be seen is almost white."
-    picture = picture.convert("RGBA")
-    opacity = np.asarray(picture.getchannel("A")).astype(float)
-    grey = np.asarray(picture.convert("RGB").convert("L"))
-    is_white = opacity.any() and (opacity * grey).sum() > 240 * opacity.sum() and opacity.min() < 128
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "black" if is_white else "white"), picture)
+    "A picture with transparent parts over white, or over black if all that can be seen is almost white; mode RGB."
+    ground, flat = "black" if _is_white_ink(picture) else "white", Image.new("RGB", picture.size)
+    for top, strip in _strips(picture):
+        flat.paste(Image.alpha_composite(Image.new("RGBA", strip.size, ground), strip).convert("RGB"), (0, top))
+    return flat
 
 def _grey_or_rgb(picture:Image.Image) -> Image.Image:
     "The picture in mode L or RGB, 8 bits a channel, without transparency."
@@ -71,11 +91,14 @@ def _grey_or_rgb(picture:Image.Image) -> Image.Image:
     if picture.mode == "LAB": # Pillow converts it by color profiles only
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(picture, *profiles, outputMode="RGB")
-    if picture.has_transparency_data: picture = _over_ground(picture)
+    if picture.has_transparency_data:
+        flat = _over_ground(picture)
+        return flat.convert("L") if is_grey else flat # another conversion to RGB would be another copy
     return picture.convert("L" if is_grey else "RGB")
 
 # %% ../../nbs/sources/picture_files.ipynb #68d090b4
 _PHOTOMETRIC = 262 # TIFF tag: what 0 stands for; Pillow heeds it for 8 bits, not for 16
+_ORIENTATION = 274 # Tag in the metadata: how the camera was held; 1 is upright
 
 def open_picture(
     source:Path|BinaryIO, # File, or its contents
@@ -100,7 +123,7 @@ def open_picture(
 
 def _upright(picture:Image.Image) -> Image.Image:
     "The picture turned as its metadata say; as it is where these are damaged."
-    try: return ImageOps.exif_transpose(picture)
+    try: return ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture # no copy
     except Exception: return picture # as a JPEG with damaged metadata is read
 
 def _unreadable(name:str, e:Exception) -> ValueError:

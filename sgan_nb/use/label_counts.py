@@ -21,7 +21,8 @@ def label_counts(
     rows, known = store.rows, set(store.files)
     here = [row for name, row in rows.items() if name in known]
     labels = Counter(row.label for row in here if row.label is not None)
-    newest = sorted((row for row in here if row.seconds.replace(".", "", 1).isdigit()), key=lambda row: row.time)[-50:]
+    timed = (row for row in here if row.seconds.replace(".", "", 1).isdecimal())
+    newest = sorted(timed, key=lambda row: row.time)[-50:]
     times = [float(row.seconds) for row in newest]
     return {"classes": {name: labels[name] for name in store.classes}, "total": len(store.files),
             "marks": dict(Counter(row.mark for row in here if row.mark)),

@@ -11,13 +11,16 @@ import shutil
 import socket
 import sys
 import time
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from dataclasses import replace
+from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from ..basics.names import count_text
+from .commands import web_server
 from .options import command, listening_socket
 
 # %% ../../nbs/use/labelling_command.ipynb #5df7124f
@@ -52,19 +55,25 @@ def starting_labels(
         return [replace(row, file_name=name, split=row.split or part_of_file(name) or "train" * bool(row.label))
                 for name, row in table[0].items() if row.label or row.split or row.mark]
     try: layout = read_layout(root)
-    except (FileNotFoundError, ValueError): return [] # no labels in it, or of one class only
+    except FileNotFoundError: return [] # no labels in it, or of one class only
+    except ValueError as e:
+        warnings.warn(f"no label is taken over from folders, and the first answer makes {root}/labels.csv, which then "
+                      f"alone decides: {e}", stacklevel=3)
+        return []
     labeled = zip(layout.files, layout.labels, layout.parts)
     return [LabelRow(name, label, part, "folder") for name, label, part in labeled
             if label is not None and (not classes or label in classes)]
 
 # %% ../../nbs/use/labelling_command.ipynb #acb3c698
+_READ_ONLY = EACCES, EPERM, EROFS # Errors of a folder that cannot be written to
+
 def open_store(
     root:Path, # Folder of the pictures
     annotator:str="", # Name of who labels
     classes:list[str]=(), # Names of classes to begin with
-    keep:bool=True, # Whether labels that are taken over go to a label file at once; False changes nothing on disk
+    keep:bool=True, # Whether to write labels that are taken over at once; False changes nothing on disk
 ) -> tuple[Any, list[str]]: # `LabelStore`, lines that say what was found
-    "The label store of a folder; `FileNotFoundError`, `OSError` or `ValueError` in one line for one that has none."
+    "The label store of a folder; `OSError` or `ValueError` in one line for one that has none."
     from sgan_nb.sources.folder_layout import scan_pictures
     from sgan_nb.sources.label_files import file_name_in_row, find_label_files
     from sgan_nb.use.label_store import LabelStore
@@ -80,7 +89,8 @@ def open_store(
         store = LabelStore(root, files, annotator, classes)
         if keep: store.change(lambda _: taken_over)
         else: store.rows |= taken_over
-    except PermissionError:
+    except OSError as e:
+        if e.errno not in _READ_ONLY: raise
         raise OSError(f"cannot write to {root}: labels are kept beside the pictures, so copy them elsewhere") from None
     return store, _found(store, rows, +skipped) + kept
 
@@ -133,7 +143,6 @@ def label_command(
     if run and not ((run if run.is_dir() else run.parent) / "config.json").is_file():
         raise FileNotFoundError(f"{run} is not a run: name a folder written by sgan_train")
     if options.list is not None: return _print_list(options)
-    import uvicorn
     from sgan_nb.use.label_answers import load_labeling
     from sgan_nb.use.check_sample import draw_check
     from sgan_nb.use.labelling import create_label_app
@@ -144,8 +153,7 @@ def label_command(
         labeling = load_labeling(store, run, keys, "one" if options.check is None else "check")
         port = listening.getsockname()[1] # of --port 0 the one that the system gave
         print(*lines, f"http://127.0.0.1:{port} (the page); Ctrl-C stops it", sep="\n", flush=True)
-        settings = uvicorn.Config(create_label_app(labeling), log_level="warning", server_header=False)
-        _serve(uvicorn.Server(settings), listening, labeling.guesser)
+        _serve(web_server(create_label_app(labeling), seconds=30), listening, labeling.guesser)
 
 def _check_line(drawn:int, asked:int) -> str:
     "What became of the check sample."

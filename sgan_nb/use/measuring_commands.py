@@ -42,6 +42,8 @@ def _add_ways_to_run(parser:ArgumentParser) -> None:
     parser.add_argument("--figures", action="store_true", help="also write the figures of each run")
 
 # %% ../../nbs/use/measuring_commands.ipynb #8dfde600
+_OWN_BUDGET = dict(epochs=10, epoch_steps=300) # An epoch of thirty pictures would be no budget
+
 @command
 def benchmark_command(
     arguments:list[str]|None=None, # Options and their values; None: those of the process
@@ -54,11 +56,9 @@ def benchmark_command(
     from sgan_nb.measuring.results_table import format_table, summarize
     if torch.distributed.is_torchelastic_launched():
         raise ValueError("torchrun is for sgan_train: cells run beside each other with --workers or --cluster")
-    are_own = all(map(is_own, options.data_sets))
-    budget = dict(epochs=10, epoch_steps=300) if are_own else {} # an epoch of thirty pictures would be no budget
-    labels = options.labels or [0 if are_own else 100]
-    cells = benchmark_cells(options.methods, options.data_sets, labels, options.draws, options.seeds,
-                            **budget | given_settings(options))
+    cells = [cell for data in options.data_sets for cell in benchmark_cells(
+        options.methods, [data], options.labels or [0 if is_own(data) else 100], options.draws, options.seeds,
+        **(_OWN_BUDGET if is_own(data) else {}) | given_settings(options))]
     results = _run_cells(cells, options)
     table = format_table(summarize(results + (_vote(results, cells) if options.ensemble else [])))
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")

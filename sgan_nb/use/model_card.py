@@ -97,7 +97,8 @@ def front_matter(
 ) -> str: # YAML, without the lines of dashes around it
     "What the hub searches by; the accuracy is a fraction there. Needs the optional package huggingface_hub."
     from huggingface_hub import EvalResult, ModelCardData
-    name = "imagefolder" if results["data"].startswith("folder:") else results["data"]
+    kind = results["data"].partition(":")[0] # of own data, whose path is nobody's business
+    name = "imagefolder" if kind == "folder" else kind
     measured = [] if "accuracy" not in results else [EvalResult(
         task_type="image-classification", dataset_type=name, dataset_name=results["data"], dataset_split="test",
         metric_type="accuracy", metric_name=f"test accuracy, {results['n_labels']} labels",

@@ -14,6 +14,7 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, BooleanOptionalA
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from dataclasses import fields
+from errno import ENOSPC
 from functools import partial, wraps
 from inspect import getdoc
 from io import TextIOWrapper
@@ -54,8 +55,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 def _said(e:Exception) -> str:
     "An error in one line; the system's own with the file first, as it was named."
     if isinstance(e, OSError) and e.strerror and e.filename:
-        return f"{UNFINISHED.sub('', str(e.filename))}: {e.strerror}"
-    return " ".join(str(e).split())
+        return f"{UNFINISHED.sub('', str(e.filename))}: {e.strerror}{_ADVICE.get(e.errno, '')}"
+    return " ".join(str(e).split()) + (_ADVICE.get(e.errno, "") if isinstance(e, OSError) else "")
+
+_ADVICE = {ENOSPC: "; free some space or choose another place, what was written before is kept"}
 
 def check_place(
     path:Path|None, # File or folder that a command is to write; None: none
@@ -79,8 +82,8 @@ def listening_socket(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try: return socket.create_server((host, port), family=family)
     except OSError as e:
-        raise OSError(f"{host}:{port} cannot be used ({e.strerror}): another server may run there; choose another "
-                      "--port") from None
+        raise OSError(f"port {port} of {host} cannot be used ({e.strerror}): another server may run there; "
+                      "choose another --port") from None
 
 def _fail(message:str, code:int) -> int:
     "Print a line on standard error."

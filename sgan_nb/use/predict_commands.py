@@ -8,6 +8,7 @@ __all__ = ['predict_command', 'sort_command']
 # %% ../../nbs/use/predict_commands.ipynb #d3f8b5d5
 import json
 import re
+import warnings
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
@@ -41,8 +42,10 @@ def predict_command(
     if not 0 <= options.threshold <= 1: raise ValueError(f"--threshold must be in [0, 1], got {options.threshold:g}")
     from sgan_nb.runs.run_folder import folder_of, read_results
     from sgan_nb.runs.trained_model import load_run
+    from sgan_nb.sources.own_pictures import nearly_black
     from sgan_nb.use.predictions import find_pictures, known_labels, predict_files, write_predictions
     model, (files, names) = load_run(options.run), find_pictures(options.pictures)
+    if wrong := nearly_black(Path(), files): warnings.warn(wrong, stacklevel=2)
     results = read_results(folder_of(options.run))
     rows = predict_files(model, files, names, options.threshold, results.get("fake_threshold"),
                          known_labels(folder_of(options.run), options.pictures))

@@ -37,8 +37,8 @@ def possible_errors(
     *codes:int, # Status codes
 ) -> dict[int, dict]: # For `responses` of an endpoint
     "Errors an endpoint may answer with, for the description."
-    reasons = {400: "A picture cannot be read", 404: "The run has no generator",
-               408: "The request did not arrive in time", 413: "Too large, or too many pictures",
+    reasons = {400: "A picture cannot be read, or there are too many", 404: "The run has no generator",
+               408: "The request did not arrive in time", 413: "The request has too many bytes",
                422: "Not what was asked for", 429: "Too busy: try again after `Retry-After` seconds"}
     return {code: {"model": Problem, "description": reasons[code]} for code in codes}
 

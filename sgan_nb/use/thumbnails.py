@@ -21,7 +21,7 @@ class Thumbnails:
         max_bytes:int=64_000_000, # Of kept thumbnails together
     ):
         self.root, self.max_bytes, self.size, self.kept = Path(root), max_bytes, 0, OrderedDict()
-        self.lock, self.places = Lock(), BoundedSemaphore(4) # four decoders at once: a large picture takes 500 MB
+        self.lock, self.places = Lock(), BoundedSemaphore(4) # four decoders at once: a large picture takes 200 MB
 
     def read(self,
         name:str, # File relative to the root

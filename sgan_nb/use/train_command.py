@@ -28,7 +28,8 @@ def _train_parser() -> ArgumentParser:
     "Options of sgan_train."
     parser = ArgumentParser("sgan_train", description="Train a method on one draw of labels; write a run folder. "
                             "Several processes started by torchrun train it together. --names lists what options take.")
-    parser.add_argument("--method", help="name of the method (default: sgan; for own pictures in color: photographs)")
+    parser.add_argument("--method", help="name of the method (default: sgan; for own pictures in color, "
+                        "of 32 pixels or more: photographs)")
     parser.add_argument("--out", type=Path, required=True, help="run folder to create")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     parser.add_argument("--folds", type=int, default=0, metavar="N",
@@ -40,7 +41,7 @@ def _train_parser() -> ArgumentParser:
     return parser
 
 def _read(options:Namespace) -> tuple[Any, Any, bool]:
-    "Settings, data and whether this process prints; everything that can be refused early is."
+    "Settings, data and whether this process prints; what can be refused without the data is refused before they load."
     config = chosen_config(options) # before anything slow is imported
     if options.folds == 1 or options.folds < 0: raise ValueError(f"--folds needs 2 or more, got {options.folds}")
     from sgan_nb.methods.terms import check_names
@@ -56,7 +57,7 @@ def _read(options:Namespace) -> tuple[Any, Any, bool]:
     return config, data, is_first_process()
 
 def _say_what_begins(config:Any, data:Any, options:Namespace) -> None:
-    "Print data, method and budget."
+    "Print what is trained on which data, for how long, and for own data the options that change it."
     labels = f"{config.n_labels} labels" if config.n_labels else "all labels"
     if data.origin is None: return print(f"{config.method} on {data.name}: {labels}, draw {config.draw}, "
                                          f"seed {config.seed}", flush=True)
@@ -100,11 +101,11 @@ def _train(config:Any, data:Any, options:Namespace, prints:bool) -> None:
         print(f"nothing to resume in {options.out}: training begins", flush=True)
     state = train(config, data, options.out, options.resume, tensorboard=options.tensorboard)
     if not prints: return
-    if not options.no_figures:
-        from sgan_nb.measuring.run_figures import write_figures
-        write_figures(options.out, data)
     if options.folds: _add_estimate(state, options)
     _say_how_good(state)
+    if not options.no_figures: # last: a figure that cannot be drawn loses no number
+        from sgan_nb.measuring.run_figures import write_figures
+        write_figures(options.out, data)
     print_files(options.out)
 
 def _add_estimate(state:Any, options:Namespace) -> None:

@@ -28,6 +28,7 @@ from ..methods.augmentation import random_affine
 from ..methods.label_propagation import exact_neighbors, indexed_neighbors
 from ..methods.methods import METHODS
 from ..runs.run_state import new_run
+from ..runs.threads import as_a_run
 from ..runs.trained_model import load_run
 from ..speed.step_cost import step_milliseconds
 from .estimator import SGANClassifier
@@ -46,8 +47,8 @@ def epoch_seconds(
     steps:int=30, # That are timed
 ) -> float: # Of 599 steps
     "An epoch of `sgan` on MNIST, from the median of some steps."
-    state = new_run(METHODS["sgan"], load_data("mnist-sample"))
-    return step_milliseconds(state, steps) * 599 / 1000
+    with as_a_run(METHODS["sgan"]):
+        return step_milliseconds(new_run(METHODS["sgan"], load_data("mnist-sample")), steps) * 599 / 1000
 
 def digit_views(
     n:int, # Number of images

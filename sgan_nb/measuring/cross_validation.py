@@ -6,8 +6,10 @@
 __all__ = ['deal_out', 'check_folds', 'cross_validate']
 
 # %% ../../nbs/measuring/cross_validation.ipynb #89edbe78
+import os
 import torch
 from torch import Generator, Tensor
+from torch.distributed import is_torchelastic_launched
 from ..baseline import predict
 from ..data import ImageData, Split
 from ..methods.choosing_labels import choose_labels, kinds_of
@@ -44,7 +46,10 @@ def check_folds(
     data:ImageData, # Of the run
     folds:int, # Number of parts
 ) -> None:
-    "Raise `ValueError` for labels that `cross_validate` could not deal out, before the run has taken its time."
+    "Raise `ValueError` for what `cross_validate` could not do, before the run has taken its time."
+    if is_torchelastic_launched() and os.environ["WORLD_SIZE"] != "1":
+        raise ValueError("cross-validation runs in one process, and the others would wait for ever: leave out torchrun "
+                         "or the folds")
     labeled = choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation,
                             config.labeled_in_unlabeled).labeled
     deal_out(data.train_targets[labeled], folds, config.seed, kinds_of(data)[labeled].tolist(), data.classes)

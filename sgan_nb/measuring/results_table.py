@@ -46,7 +46,7 @@ PUBLISHED_ERRORS = { # Test errors on MNIST in percent by number of labels: (mea
     "Li et al. 2017, Triple-GAN, unverified": {20: (4.81, 4.95), 50: (1.56, 0.72), 100: (0.91, 0.58),
                                                200: (0.67, 0.16)},
     "Rasmus et al. 2015, ladder, unverified": {50: (1.62, 0.65), 100: (1.06, 0.37), 1000: (0.84, 0.08)},
-    "Miyato et al. 2018, VAT, unverified": {100: (1.36, None), 1000: (1.27, None)},
+    "Miyato et al. 2019, VAT, unverified": {100: (1.36, None), 1000: (1.27, None)},
     "Odena 2016, unverified": {50: (11.7, None), 100: (7.2, None), 1000: (3.6, None)},
     "Wu et al. 2019, EnhancedTGAN, unverified": {100: (0.42, 0.03)},
 }

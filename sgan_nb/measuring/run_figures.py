@@ -53,11 +53,10 @@ def write_figures(
     model, data, out = load_run(folder), data.to("cpu"), Path(out or Path(folder) / "figures")
     data = with_classes_of(data, model.classes, model.image_shape)
     out.mkdir(parents=True, exist_ok=True)
-    has_tests = len(data.test_images) > 0
+    n_tests = len(data.test_images)
     probabilities = class_probabilities(predict(model.discriminator, data.test_images).logits, data.n_classes) \
-        if has_tests else None
-    names = [name for name in FIGURES
-             if ((Path(folder) / _OF_TRAINING[name]).exists() if name in _OF_TRAINING else has_tests)]
+        if n_tests else None
+    names = _possible(Path(folder), n_tests)
     families, boxes = font_families(" ".join(model.classes))
     if boxes: warnings.warn(f"no installed font has {boxes}: boxes stand for them in the figures", stacklevel=2)
     with rc_context({"font.family": families}), warnings.catch_warnings():
@@ -66,3 +65,9 @@ def write_figures(
             figure = FIGURES[name](model, folder, data, probabilities)
             for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)
     return [out / f"{name}.png" for name in names]
+
+def _possible(folder:Path, n_tests:int) -> list[str]:
+    "Names of the figures that there is something for; a warning for one that a single test image cannot give."
+    if n_tests == 1: warnings.warn("no figure of the features: it needs two test pictures", stacklevel=3)
+    names = [name for name in FIGURES if name in _OF_TRAINING or n_tests > (name == "features")]
+    return [name for name in names if name not in _OF_TRAINING or (folder / _OF_TRAINING[name]).exists()]

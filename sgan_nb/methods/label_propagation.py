@@ -94,7 +94,9 @@ def solve_spreading(
     from scipy.sparse.linalg import cg
     right = np.zeros((system.shape[0], n_classes))
     right[labeled.cpu().numpy(), classes.cpu().numpy()] = 1
-    return np.stack([cg(system, column, rtol=rtol)[0] for column in right.T], 1).clip(min=0)
+    solved, flags = zip(*(cg(system, column, rtol=rtol) for column in right.T))
+    if any(flags): raise FloatingPointError(f"labels are not spread to a relative error of {rtol:g}: raise rtol")
+    return np.stack(solved, 1).clip(min=0)
 
 def as_shares(
     received:np.ndarray, # >= 0, shape (N, K)

@@ -6,8 +6,10 @@
 __all__ = ['RANGES', 'TrainConfig', 'config_from_record', 'changed_settings']
 
 # %% ../../nbs/methods/settings.ipynb #dcdaa9d3
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 from .term_weights import Weight, term_weights
 
@@ -101,6 +103,7 @@ def _canonical(weights:dict[str, Weight]) -> str:
 
 # %% ../../nbs/methods/settings.ipynb #7382d1db
 _INF = float("inf")
+_PAST_ONE = math.nextafter(1.0, 2.0)
 RANGES = [ # lowest value, first value that is too large, fields
     (1, _INF, ("latent_size", "epochs", "batch_size", "labeled_batch_size")),
     (0, 2 ** 63, ("draw", "seed")),
@@ -110,14 +113,18 @@ RANGES = [ # lowest value, first value that is too large, fields
     (1e-12, _INF, ("learning_rate", "generator_learning_rate", "epsilon")),
     (0, 1, ("leaky_slope", "dropout", "beta1", "generator_beta1", "beta2", "average_decay", "confidence",
             "test_share")),
-    (0, 1.001, ("decay_start", "pixel_labels", "propagation_start"))]
+    (0, _PAST_ONE, ("decay_start", "pixel_labels", "propagation_start"))]
 
 def _check_ranges(config:TrainConfig) -> None:
     "Raise `ValueError` for a number out of its range, or a name among few that is none of them."
+    for field in fields(config):
+        if field.type is int and not isinstance(value := getattr(config, field.name), Integral):
+            raise ValueError(f"{field.name} must be a whole number, got {value!r}")
     for low, high, names in RANGES:
         for name in names:
             if not low <= (value := getattr(config, name)) < high:
-                raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value}")
+                upper = "1]" if high == _PAST_ONE else f"{high:g})"
+                raise ValueError(f"{name} must be in [{low:g}, {upper}, got {value}")
     choices = {"unsupervised": ("softmax", "logsumexp"), "optimizer": ("adam", "sgd"),
                "teacher": ("itself", "average"), "select": ("last", "validation", "test"),
                "precision": ("auto", "float32", "bfloat16")}

@@ -133,10 +133,12 @@ def speed_report(
                 memory_mb=peak_memory(state.device))
 
 def _images_of_step(state:TrainState) -> int:
-    "Images that pass through the discriminator in a step."
-    c = state.config
-    if state.generator is None: return c.labeled_batch_size + c.batch_size
-    return c.labeled_batch_size + 4 * c.batch_size # unlabeled and generated; for the generator generated and matched
+    "Images that pass through the discriminator in a step, counted as they do."
+    seen = []
+    counter = state.discriminator.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    try: one_step(state, next(iter(draw_batches(state, 1))))
+    finally: counter.remove()
+    return sum(seen)
 
 # %% ../../nbs/speed/step_cost.ipynb #7e11a002
 def budget_milliseconds(

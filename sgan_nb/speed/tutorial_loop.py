@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +22,9 @@ from torch.utils.data import DataLoader, RandomSampler, Subset
 from torchvision import datasets, transforms
 from ..baseline import evaluate
 from ..data import load_data, normalize, split_labels
+from ..methods.methods import METHODS
 from ..methods.networks import build_networks, initialize_from_data
-from ..methods.settings import TrainConfig
+from ..methods.settings import TrainConfig, changed_settings
 from ..sources.archives import data_root
 
 # %% ../../nbs/speed/tutorial_loop.ipynb #1ff34c1c
@@ -102,14 +104,14 @@ def plain_loop(
 
 def _check_known(config:TrainConfig) -> None:
     "Refuse settings that would be ignored."
-    known = {"unsupervised": "logsumexp", "augmentation": "none", "decay_start": 1.0, "gradient_clip": 0.0,
-             "optimizer": "adam", "weight_decay": 0.0}
-    for name, value in known.items():
-        if getattr(config, name) != value:
-            raise ValueError(f"the plain loop knows {name} {value} only, got {getattr(config, name)}: "
-                             "take improved-gan")
-    if set(config.weights) != {"supervised", "unsupervised", "feature-matching"}:
-        raise ValueError(f"the plain loop knows the terms of improved-gan only, got {config.terms}")
+    known = replace(METHODS["improved-gan"], data="mnist")
+    if changed := changed_settings(known, config, _FREE):
+        raise ValueError(f"the plain loop is that of improved-gan on mnist; other settings: {', '.join(changed)}")
+
+_FREE = ("method", "n_labels", "draw", "seed", "discriminator", "generator", "latent_size", "leaky_slope", "dropout",
+         "input_noise", "hidden_noise", "epochs", "epoch_steps", "batch_size", "labeled_batch_size", "learning_rate",
+         "generator_learning_rate", "beta1", "generator_beta1", "beta2", "epsilon", "average_decay", "test_curve",
+         "precision", "device", "threads") # Settings that the loop reads, or that change nothing of what it is
 
 # %% ../../nbs/speed/tutorial_loop.ipynb #c222e2af
 def plain_milliseconds(

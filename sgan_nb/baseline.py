@@ -62,8 +62,9 @@ def predict(
     "Outputs of `model` in evaluation mode."
     device, was_training = next(model.parameters()).device, model.training
     if was_training: model.eval() # walks through all layers: for one image as long as a third of the forward pass
-    outputs = [model(normalize(batch.to(device))) for batch in images.split(batch_size)]
-    if was_training: model.train()
+    try: outputs = [model(normalize(batch.to(device))) for batch in images.split(batch_size)]
+    finally: # also after an error, or who catches it would go on training without dropout
+        if was_training: model.train()
     return ClassifierOutput(*(torch.cat(parts).float() for parts in zip(*outputs)))
 
 # %% ../nbs/01_baseline.ipynb #f61a36c2

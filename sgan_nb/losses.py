@@ -70,32 +70,32 @@ def non_saturating_loss(
 # %% ../nbs/04_losses.ipynb #fbd6ed32
 @dataclass(frozen=True)
 class StepOutputs:
-    "What the terms of one step read."
+    "What the terms of one step are computed from: outputs, by kind of image, and where the run stands."
     outputs:dict[str, ClassifierOutput] # By kind of image: labeled, unlabeled, generated, original, ...; float32
     n_classes:int # K
     targets:Tensor|None = None # Classes of the labeled images, int64, shape (N,)
     generated:Tensor|None = None # The generated images themselves, in [-1, 1], shape (M, C, H, W)
     settings:Any = None # The run's `TrainConfig`: temperature, confidence, annealing
     progress:float = 0.0 # Fraction of the budget used, in [0, 1)
-    density:Any = None # Log density of images, for the low-density term
-    heads:Any = None # Modules that terms brought along, by name of the term
+    density:Any = None # Function: images to log density, for the low-density term; None: no such term
+    heads:Any = None # Modules on the features that terms have of their own, by name of the term
 
     def logits(self,
         kind:str, # Kind of image
     ) -> Tensor: # Shape (N, K) or (N, K + 1)
-        "The discriminator's logits."
+        "The discriminator's logits for the images of a kind."
         return self.outputs[kind].logits
 
     def class_logits(self,
         kind:str, # Kind of image
     ) -> Tensor: # Shape (N, K)
-        "Its logits without that of the fake class."
+        "The discriminator's logits for the images of a kind, without that of the fake class."
         return self.logits(kind)[:, :self.n_classes]
 
     def features(self,
         kind:str, # Kind of image
     ) -> Tensor: # Shape (N, n_features)
-        "Its activations below the logits."
+        "The discriminator's activations below the logits for the images of a kind."
         return self.outputs[kind].features
 
 # %% ../nbs/04_losses.ipynb #4bed7a9e

@@ -193,8 +193,9 @@ def test_wings_are_read_in_the_order_of_their_imports():
 
 @pytest.mark.parametrize("name", book.READING_ORDER)
 def test_last_cell_says_where_to_read_on(name):
-    *_, (_, kind, last) = cells(NOTEBOOKS[name])
+    *others, (_, kind, last) = cells(NOTEBOOKS[name])
     assert (kind, last) == ("markdown", book.next_text(name)), "run make book"
+    assert not any(re.search(r"Next:\s+\[", source) for _, kind, source in others if kind == "markdown")
 
 
 @pytest.mark.parametrize("page, table", book.tables().items())

@@ -191,6 +191,12 @@ def test_wings_are_read_in_the_order_of_their_imports():
     assert ranks == sorted(ranks)
 
 
+@pytest.mark.parametrize("path", PATHS, ids=NOTEBOOKS)
+def test_cells_have_ids_of_their_own(path):
+    ids = [cell["id"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    assert sorted(set(ids)) == sorted(ids)
+
+
 @pytest.mark.parametrize("name", book.READING_ORDER)
 def test_last_cell_says_where_to_read_on(name):
     *others, (_, kind, last) = cells(NOTEBOOKS[name])

@@ -175,7 +175,7 @@ def add_errors(
 ) -> None:
     "Answer every error with JSON whose `detail` is one sentence."
     def http_error(request:Request, error:AnyHTTPException) -> JSONResponse:
-        sentence = SENTENCES.get(error.status_code, f"{error.detail}.")
+        sentence = SENTENCES.get(error.status_code, f"{error.detail.removesuffix('.')}.")
         if isinstance(error, HTTPException): sentence = error.detail # one of ours
         return JSONResponse({"detail": sentence}, error.status_code, error.headers)
 

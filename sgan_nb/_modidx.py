@@ -768,6 +768,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'sgan_nb/runs/data_parallel.py'),
                                             'sgan_nb.runs.data_parallel.is_first_process': ( 'runs/data_parallel.html#is_first_process',
                                                                                              'sgan_nb/runs/data_parallel.py'),
+                                            'sgan_nb.runs.data_parallel.is_only_process': ( 'runs/data_parallel.html#is_only_process',
+                                                                                            'sgan_nb/runs/data_parallel.py'),
                                             'sgan_nb.runs.data_parallel.join_processes': ( 'runs/data_parallel.html#join_processes',
                                                                                            'sgan_nb/runs/data_parallel.py'),
                                             'sgan_nb.runs.data_parallel.prepare_processes': ( 'runs/data_parallel.html#prepare_processes',

@@ -6,15 +6,14 @@
 __all__ = ['deal_out', 'check_folds', 'cross_validate']
 
 # %% ../../nbs/measuring/cross_validation.ipynb #89edbe78
-import os
 import torch
 from torch import Generator, Tensor
-from torch.distributed import is_torchelastic_launched
 from ..baseline import predict
 from ..data import ImageData, Split
 from ..methods.choosing_labels import choose_labels, kinds_of
 from .wilson_interval import wilson_interval
 from ..methods.settings import TrainConfig
+from ..runs.data_parallel import is_only_process
 from ..training import train
 
 # %% ../../nbs/measuring/cross_validation.ipynb #90e4f23f
@@ -47,7 +46,7 @@ def check_folds(
     folds:int, # Number of parts
 ) -> None:
     "Raise `ValueError` for what `cross_validate` could not do, before the run has taken its time."
-    if is_torchelastic_launched() and os.environ["WORLD_SIZE"] != "1":
+    if not is_only_process():
         raise ValueError("cross-validation runs in one process, and the others would wait for ever: leave out torchrun "
                          "or the folds")
     labeled = choose_labels(data, config.strategy, config.n_labels, config.draw, config.n_validation,

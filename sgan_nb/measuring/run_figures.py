@@ -69,5 +69,7 @@ def write_figures(
 def _possible(folder:Path, n_tests:int) -> list[str]:
     "Names of the figures that there is something for; a warning for one that a single test image cannot give."
     if n_tests == 1: warnings.warn("no figure of the features: it needs two test pictures", stacklevel=3)
-    names = [name for name in FIGURES if name in _OF_TRAINING or n_tests > (name == "features")]
-    return [name for name in names if name not in _OF_TRAINING or (folder / _OF_TRAINING[name]).exists()]
+    def is_possible(name:str) -> bool:
+        if name in _OF_TRAINING: return (folder / _OF_TRAINING[name]).exists()
+        return n_tests >= (2 if name == "features" else 1)
+    return list(filter(is_possible, FIGURES))

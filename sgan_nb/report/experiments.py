@@ -31,9 +31,10 @@ _SLOW = dict(average_decay=0.999) # The published average is too slow for a shor
 _EQUAL = _SLOW | dict(epochs=40, decay_start=0.5) # 24,000 steps, and one schedule for the games that are compared
 _COUNTS = dict(n_labels=[20, 50, 200, 1000])
 LEFT_OUT = { # Name -> what leaves out one part of `sgan-graph`; its other settings stay
-    "no-game": dict(terms="unsupervised=0 feature-matching=0", generator="none"),
-    "no-graph": dict(pixel_labels=0.0), "no-information": dict(terms="mutual-information=0"),
-    "no-consistency": dict(terms="consistency=0")}
+    "sgan-graph-no-game": dict(terms="unsupervised=0 feature-matching=0", generator="none"),
+    "sgan-graph-no-graph": dict(pixel_labels=0.0),
+    "sgan-graph-no-information": dict(terms="mutual-information=0"),
+    "sgan-graph-no-consistency": dict(terms="consistency=0")}
 PLANS = { # Name -> parts: arguments of `benchmark_cells`
     "tiny": [_TINY | dict(methods=CORE, draws=[0, 1]),
              _TINY | dict(methods=_OTHERS),
@@ -67,8 +68,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
         *(_MNIST | _FIVE | dict(methods=(m,), terms="consistency=0", epoch_steps=299, method=f"{m}-alone")
           for m in ("uda", "uda-simple")), # The same steps on the labels alone
         _MNIST | _FIVE | dict(methods=("uda", "uda-simple")),
-        *(_MNIST | _FIVE | dict(methods=("sgan-graph",), method=f"sgan-graph-{name}") | part
-          for name, part in LEFT_OUT.items()),
+        *(_MNIST | _FIVE | dict(methods=("sgan-graph",), method=m) | part for m, part in LEFT_OUT.items()),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=16, method="sgan-graph-16"),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=10, method="sgan-graph-10"))],
     "gpu": [_MNIST_10 | dict(methods=SPINE),

@@ -107,7 +107,7 @@ _PAIRS = { # Case -> (method, other): differences that the text gives
                   ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"), ("sgan-graph-10", "sgan"),
                   ("sgan-graph", "sgan-20"), ("sgan", "uda"), ("complement-40", "improved-gan-40"),
                   ("uda", "uda-alone"), ("uda-simple", "uda-simple-alone"),
-                  *(("sgan-graph", f"sgan-graph-{part}") for part in LEFT_OUT)],
+                  *(("sgan-graph", less) for less in LEFT_OUT)],
     **{f"mnist-{n}": [("sgan", "baseline"), ("sgan-graph", "sgan")] for n in (20, 50, 1000)},
     "fashion-mnist-100": [("sgan", "baseline"), ("sgan-graph", "sgan"), ("sgan-propagation", "sgan"),
                           ("sgan-propagation", "baseline")],

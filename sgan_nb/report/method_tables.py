@@ -39,8 +39,6 @@ def _target_text(config:TrainConfig) -> str:
     when = f", {100 * weight.start:.0f}–{100 * weight.end:.0f}%" if weight.end else ""
     return f"{sharpened}, τ={config.confidence:g}{when}"
 
-_LESS = {f"sgan-graph-{part}" for part in LEFT_OUT} # Explained where their results are
-
 def _is_other_length(method:str, configs:dict[str, dict]) -> bool:
     "Whether a method, such as sgan-graph-14, is another one for other epochs."
     whole = without_ending(method)
@@ -58,7 +56,7 @@ def overview_table(
     table = []
     for method, saved in configs.items():
         config = saved["config"]
-        if _is_other_length(method, configs) or method in _LESS: continue
+        if _is_other_length(method, configs) or method in LEFT_OUT: continue # explained where they are
         generator = "–" if config.generator == "none" else config.generator
         views = ("" if config.augmentation_strength == 1 else "half ") + config.augmentation
         table.append({"method": method, "source": _SOURCES.get(without_ending(method), "ours"),

@@ -134,9 +134,9 @@ _NOT_READ = {"fold", "folds", "kfold", "usage", "is_train", *SPLITS} - {""} # Co
 
 def _check_other_columns(file:Path, header:list[str], names:str, rows:list[dict[str, str]]) -> None:
     "Raise `ValueError` for numbers beside names of pictures, which they are not; warn of a part that is not read."
-    texts = {name: [row.get(name, "").strip().lower() for row in rows] for name in header}
-    other = next((name for name in header if rows and all(t.endswith(PICTURE_SUFFIXES) for t in texts[name])), None)
-    if other and all(text.isdecimal() for text in texts[names]):
+    def texts(name): return (row.get(name, "").strip().lower() for row in rows)
+    pictures = (name for name in header if all(text.endswith(PICTURE_SUFFIXES) for text in texts(name)))
+    if rows and all(map(str.isdecimal, texts(names))) and (other := next(pictures, None)): # mostly row 1 says no
         raise ValueError(f"{file}, line 1: {names} holds numbers, {other} names of pictures: call {other} file_name")
     unread = ", ".join(name for name in header if name in _NOT_READ)
     if unread and not {*SPLIT_COLUMNS, "is_valid", "is_test"} & {*header}:

@@ -54,9 +54,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 def _said(e:Exception) -> str:
     "An error in one line; the system's own with the file first, as it was named."
-    if isinstance(e, OSError) and e.strerror and e.filename:
-        return f"{UNFINISHED.sub('', str(e.filename))}: {e.strerror}{_ADVICE.get(e.errno, '')}"
-    return " ".join(str(e).split()) + (_ADVICE.get(e.errno, "") if isinstance(e, OSError) else "")
+    is_named = isinstance(e, OSError) and e.strerror and e.filename
+    text = f"{UNFINISHED.sub('', str(e.filename))}: {e.strerror}" if is_named else " ".join(str(e).split())
+    return text + _ADVICE.get(getattr(e, "errno", None), "")
 
 _ADVICE = {ENOSPC: "; free some space or choose another place, what was written before is kept"}
 

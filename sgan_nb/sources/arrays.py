@@ -169,7 +169,9 @@ def _parts_of_rows(table:Any, split:str|None, file:Path) -> list[str]:
 
 def _check_pixels(pixels:Any, file:Path) -> None:
     "Raise `ValueError` for a column of something else, and for a pixel that is missing."
-    strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif" or
+    unnumbered = [name for name in pixels.columns if not name.strip()[-1:].isdecimal()]
+    others = unnumbered if 2 * len(unnumbered) < len(pixels.columns) else [] # one that stands beside pixel0, pixel1, …
+    strange = next((name for name in pixels.columns if pixels[name].dtype.kind not in "buif" or name in others or
                     re.fullmatch(r"id|index|unnamed: \d+", name.strip().lower())), None)
     if strange is not None:
         advice = "; labels of files are read by folder:PATH, from labels.csv beside the pictures"

@@ -52,6 +52,15 @@ def _white(images:np.ndarray, name:str) -> int|None:
         raise ValueError(f"{name}: pixels run from {low} to {high}: expected 0 to 1, to 255 or to 65,535")
     return white
 
+def _check_one_scale(images:np.ndarray, scale:int, name:str) -> None:
+    "Raise `ValueError` where one picture of ten and more has the scale below: arrays of two kinds were put together."
+    smaller = {255: 1, 65_535: 255}.get(scale, 0)
+    brightest = images.reshape(len(images), -1).max(1)
+    n = int(((0 < brightest) & (brightest <= smaller)).sum())
+    if 10 * n >= len(images):
+        raise ValueError(f"{name}: {n:,} of {len(images):,} pictures run to {smaller} at most, others to "
+                         f"{brightest.max():g}: give all of them the same scale")
+
 def pixel_scale(
     parts:dict[str, np.ndarray], # Images by part, of any shape
     name:str, # Where they come from, for messages
@@ -63,6 +72,7 @@ def pixel_scale(
         raise ValueError(f"{name}: pixels of {said}: give all parts the same scale")
     if not scales: return 255
     scale, high = next(iter(scales.values())), max(parts[part].max() for part in scales)
+    for part in scales: _check_one_scale(parts[part], scale, f"{name}, {part}")
     if high < scale / 4:
         raise ValueError(f"{name}: pixels run to {high:g}, nearly black where white is {scale:,}: divide all by the "
                          f"value that is white, such as {high:g}, and save them as numbers from 0 to 1")

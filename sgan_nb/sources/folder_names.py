@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['SPLITS', 'part_of_folder', 'part_of_file', 'is_pool', 'is_no_label', 'check_part_words', 'warn_of_parts_inside',
-           'check_class_names', 'check_annotator']
+           'warn_of_classes_below', 'check_class_names', 'check_annotator']
 
 # %% ../../nbs/sources/folder_names.ipynb #3f10c004
 import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 # %% ../../nbs/sources/folder_names.ipynb #3f10c007
 SPLITS = {"": "", **dict.fromkeys(("train", "training", "train_set", "training_set", "trn"), "train"),
@@ -78,15 +78,34 @@ def warn_of_parts_inside(
         warnings.warn(f"{root}: {inside[0]}/ lies inside a class, so its pictures are trained on: put folders for "
                       "testing at the top and the classes into them", stacklevel=3)
 
+# %% ../../nbs/sources/folder_names.ipynb #5e1f0c05
+def warn_of_classes_below(
+    root:Path, # Folder of the pictures, for the message
+    files:Iterable[str], # Pictures outside of the parts, named relative to it, with /
+) -> None:
+    "Warn of class folders that hold the same folders and no pictures of their own: these may be the classes."
+    below = {}
+    for name in files:
+        top, *inside = name.split("/")[:-1] or [""]
+        if not is_pool(top): below.setdefault(top, set()).add(inside[0] if inside else "")
+    first = next(iter(below.values()), set())
+    if len(below) > 1 and len(first) > 1 and all(folders == first for folders in below.values()) \
+            and "" not in first and not any(map(part_of_folder, first)):
+        warnings.warn(f"{root}: {', '.join(sorted(below)[:5])} are taken for the classes, and each of them holds the "
+                      f"folders {', '.join(sorted(first)[:5])}: if these are the classes, move them to the top",
+                      stacklevel=3)
+
+
 # %% ../../nbs/sources/folder_names.ipynb #3f10c00f
 def check_class_names(
     root:Path, # Folder of the pictures, for messages
     counts:dict[str, int], # Labeled pictures by class, named as they were found
 ) -> None:
-    "Raise `ValueError` for measurements (1.37, 2.74, …); warn of names that differ in capitals, spaces or .0 only."
+    "Raise `ValueError` for measurements (1.37, 2.74, …); warn of names that look alike or are the same number."
     alike = {}
     for name in counts:
-        key = re.sub(r"^([+-]?\d+)\.0*$", r"\1", " ".join(normalize("NFKC", name).casefold().split()))
+        seen = "".join(c for c in normalize("NFKC", name) if category(c) != "Cf") # no marks without a width
+        key = re.sub(r"^([+-]?)0*(\d+)(\.0*)?$", r"\1\2", " ".join(seen.casefold().split()))
         alike.setdefault(key, []).append(name)
     for names in alike.values():
         if len(names) > 1:

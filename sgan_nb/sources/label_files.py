@@ -138,7 +138,8 @@ def _check_other_columns(file:Path, header:list[str], names:str, rows:list[dict[
     pictures = (name for name in header if all(text.endswith(PICTURE_SUFFIXES) for text in texts(name)))
     if rows and all(map(str.isdecimal, texts(names))) and (other := next(pictures, None)): # mostly row 1 says no
         raise ValueError(f"{file}, line 1: {names} holds numbers, {other} names of pictures: call {other} file_name")
-    unread = ", ".join(name for name in header if name in _NOT_READ)
+    def says(name): return name not in LABEL_COLUMNS and SPLITS.keys() >= {*texts(name)} and len({*texts(name), ""}) > 2
+    unread = ", ".join(name for name in header if name in _NOT_READ or says(name))
     if unread and not {*SPLIT_COLUMNS, "is_valid", "is_test"} & {*header}:
         warnings.warn(f"{file}: {unread} is not read: what is for testing says test in a column split", stacklevel=3)
 
@@ -195,6 +196,5 @@ def write_label_file(
     if lost is not None: raise ValueError(f"the class {lost!r} would mean no label or several in {file}: rename it")
     def write(path:Path) -> None:
         with open(path, "w", encoding="utf-8", newline="") as f:
-            header = [field.name for field in fields(LabelRow)]
-            csv.writer(f, lineterminator="\n").writerows([header, *(vars(row).values() for row in rows)])
+            csv.writer(f, lineterminator="\n").writerows([vars(LabelRow("")), *(vars(row).values() for row in rows)])
     write_atomically(Path(file), write)

@@ -21,7 +21,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", "
                     ".pbm", ".pnm") # Endings of file names that count as pictures in a folder, in any case
 
 # %% ../../nbs/sources/picture_files.ipynb #inafold1
-_SYSTEM = ("@eadir", "$recycle.bin", "thumbs.db", "desktop.ini") # Left by a disk station and by Windows
+_SYSTEM = ("__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information",
+           "thumbs.db", "desktop.ini") # Left by an archive of a Mac, Python, disk stations and Windows
 TO_SAVE = "files, to be saved as JPEG" # Why a picture of a kind that is not read was left out
 _TABLES = (".csv", ".jsonl", ".txt", ".md", ".lock") # Label files and notes belong there and are not counted
 _UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2",
@@ -31,7 +32,7 @@ def is_hidden(
     name:str, # Of a file or folder
 ) -> bool: # True for what is the system's and not the user's
     "Whether something is to be overlooked."
-    return name.startswith((".", "__")) or name.casefold() in _SYSTEM
+    return name.startswith(".") or name.casefold() in _SYSTEM
 
 def pictures_in(
     folder:str, # Path of a folder
@@ -46,15 +47,15 @@ def pictures_in(
     return [name for name in pictures if name not in pipes], reasons + Counter({"no regular files": len(pipes)})
 
 # %% ../../nbs/sources/picture_files.ipynb #e87ec5fc
-class _OtherScale(ValueError):
-    "Pixels whose brightness is not known."
+class _KnownReason(ValueError):
+    "What is wrong with a picture, in words."
 
 def _scaled_to_bytes(picture:Image.Image) -> Image.Image:
-    "A picture of integers to 65,535 or of floating-point numbers to 1, in mode L; `_OtherScale` for other values."
+    "A picture of integers to 65,535 or of floating-point numbers to 1, in mode L; `_KnownReason` for others."
     x, scale = np.asarray(picture), 1 if picture.mode == "F" else 65_535
     low, high = x.min(), x.max()
-    if np.isnan(low): raise _OtherScale(f"some pixels are no numbers (NaN), expected 0 to {scale:,}")
-    if low < 0 or high > scale: raise _OtherScale(f"pixels from {low:g} to {high:g}, expected 0 to {scale:,}")
+    if np.isnan(low): raise _KnownReason(f"some pixels are no numbers (NaN), expected 0 to {scale:,}")
+    if low < 0 or high > scale: raise _KnownReason(f"pixels from {low:g} to {high:g}, expected 0 to {scale:,}")
     scaled = np.empty(x.shape, np.uint8)
     for top in range(0, len(x), _ROWS):
         scaled[top:top + _ROWS] = (x[top:top + _ROWS].astype(float) * (255 / scale)).round()
@@ -111,6 +112,7 @@ def open_picture(
         with Image.open(source, formats=PICTURE_FORMATS) as picture:
             if picture.width * picture.height > max_pixels:
                 raise Image.DecompressionBombError(f"{picture.width}x{picture.height} pixels")
+            _check_end(picture)
             if enough: picture.draft("L" if picture.mode == "L" else "RGB", enough) # 12 megapixels: 0.04 s, not 0.25 s
             picture.load()
             is_negative = picture.mode.startswith("I") and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
@@ -121,6 +123,13 @@ def open_picture(
     except FileNotFoundError: raise FileNotFoundError(f"no such file: {name}") from None
     except Exception as e: raise _unreadable(name, e) from None # Pillow's decoders raise many types
 
+def _check_end(picture:Image.Image) -> None:
+    "Raise `_KnownReason` for a JPEG, opened and not decoded yet, that nowhere ends: zeros would be read as grey."
+    if picture.format not in ("JPEG", "MPO"): return
+    pixels = picture.fp.tell() # behind the header, in which a small picture may have an end of its own
+    if b"\xff\xd9" not in picture.fp.read(): raise _KnownReason("it has no end, so a part of it is missing")
+    picture.fp.seek(pixels)
+
 def _upright(picture:Image.Image) -> Image.Image:
     "The picture turned as its metadata say; as it is where these are damaged."
     try: return ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture # no copy
@@ -128,7 +137,7 @@ def _upright(picture:Image.Image) -> Image.Image:
 
 def _unreadable(name:str, e:Exception) -> ValueError:
     "What is told of a picture that could not be decoded: why, where that is known, else the type of the error."
-    if isinstance(e, _OtherScale): return ValueError(f"{name} is not a readable picture: {e}")
+    if isinstance(e, _KnownReason): return ValueError(f"{name} is not a readable picture: {e}")
     return ValueError(f"{name} is not a readable picture ({type(e).__name__}): "
                       f"send one of {', '.join(PICTURE_FORMATS)}")
 

@@ -43,10 +43,13 @@ def draw_check(
 ) -> int: # Size of the check sample
     "Draw the check sample, unless there is one; rows without a label keep its place in the file."
     if n < 1: raise ValueError(f"the check sample needs at least 1 picture, got {n}")
+    here = set(store.files) # a sample of pictures that were renamed or moved since is none
+    def drawn(rows:dict[str, LabelRow]) -> list[str]:
+        return [name for name in rows if name in here and in_check(rows[name])]
     def draw(rows:dict[str, LabelRow]) -> dict[str, LabelRow]:
-        if any(map(in_check, rows.values())): return {}
+        if drawn(rows): return {}
         merged = store.merged()
-        names = [row.file_name for row in merged.values() if in_check(row)]
+        names = drawn(merged)
         waiting = [name for name in store.files if name not in merged]
         if not names and 2 * n > len(store.files):
             raise ValueError(f"a check sample of {n} of {len(store.files)} pictures would leave too few to learn from: "
@@ -58,4 +61,4 @@ def draw_check(
         return {name: answered(LabelRow(name, split="test", how="random"), rows.get(name) or LabelRow(name))
                 for name in names}
     store.change(draw)
-    return sum(map(in_check, store.rows.values()))
+    return len(drawn(store.rows))

@@ -8,7 +8,8 @@ __all__ = ['class_name', 'listed_classes', 'LabelStore']
 # %% ../../nbs/use/label_store.ipynb #c5b9a71d
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -19,7 +20,7 @@ from ..basics.text_files import read_text
 from ..sources.folder_layout import LOCK
 from ..sources.folder_names import check_annotator, is_no_label
 from ..sources.label_files import LabelRow, merge_label_rows, read_label_file, write_label_file
-from ..sources.label_matching import match_rows
+from ..sources.label_matching import keep_original, match_rows
 
 # %% ../../nbs/use/label_store.ipynb #760da0ad
 def class_name(
@@ -59,6 +60,7 @@ class LabelStore:
         self.file = self.root / (f"labels.{annotator}.csv" if annotator else "labels.csv")
         self.rows, self.others, self.classes, self.log = {}, {}, [], [] # by file name; by file; names; names as changed
         self._stamps, self._guard, self._lock = {}, RLock(), FileLock(self.root / LOCK)
+        self._disk = self.root.stat().st_dev
         self.refresh()
         for name in classes: self.add_class(name)
 
@@ -101,16 +103,27 @@ class LabelStore:
         "Set the classes to those given and those of the labels."
         self.classes = list(dict.fromkeys(name for name in (*classes, *labels) if name))
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        "Alone with the files as they are now; `FileNotFoundError` where the folder is no longer in its place."
+        with self._guard:
+            if not self.root.is_dir() or self.root.stat().st_dev != self._disk: # the lock would make a new folder
+                raise FileNotFoundError(f"{self.root} is gone (moved, or its disk was taken out): put it back, or "
+                                        "start again")
+            with self._lock:
+                self.refresh()
+                yield
+
     def change(self,
         make:Callable[[dict[str, LabelRow]], dict[str, LabelRow|None]], # From all rows to new ones; None: no row
     ) -> dict[str, LabelRow|None]: # What stood there before
         "Change rows, safely on disk; `OSError` or `ValueError` leaves everything as it was."
-        with self._guard, self._lock:
-            self.refresh()
+        with self._writing():
             new = make(self.rows)
             before = {name: self.rows.get(name) for name in new}
             rows = {name: row for name, row in {**self.rows, **new}.items() if row is not None}
             if rows != self.rows:
+                keep_original(self.file)
                 write_label_file(self.file, list(rows.values()))
                 self.rows = rows # what the file holds, whatever fails from here on
                 self.log += new
@@ -122,8 +135,7 @@ class LabelStore:
         text:str, # Its name
     ) -> str: # Its name, or that of the class which differs in capital letters only
         "Add a class; it is remembered before it has a picture."
-        with self._guard, self._lock:
-            self.refresh()
+        with self._writing():
             name = self.class_of(text)
             same = next((known for known in self.classes if known.casefold() == name.casefold()), None)
             if same is None: self._write_classes([*self.classes, name])
@@ -147,8 +159,7 @@ class LabelStore:
     ) -> dict[str, LabelRow|None]: # Rows as they were before
         "Rename a class in all rows; `ValueError` where another annotator uses it: labels would be disputed then."
         new = self.class_of(text)
-        with self._guard, self._lock:
-            self.refresh()
+        with self._writing():
             using = [file.name for file, rows in self.others.items() if old in {row.label for row in rows}]
             if using: raise ValueError(f"{', '.join(using)} has pictures of {old}, too: close the other page and "
                                        "rename the class in that file first")
@@ -161,8 +172,7 @@ class LabelStore:
         renamed:str, # That name
     ) -> None:
         "Take a renaming back, once the rows are: the classes in their old order, then those that came since."
-        with self._guard, self._lock:
-            self.refresh()
+        with self._writing():
             used = {row.label for row in self.rows.values()}
             since = [name for name in self.classes if name != renamed or name in used]
             self._write_classes(list(dict.fromkeys([*names, *since])))

@@ -115,10 +115,14 @@ def save_answers(
     "Save answers."
     _same_folder(labeling, body)
     _known(labeling, [answer.name for answer in body.answers])
-    rows = [LabelRow(a.name, None if a.label is None else labeling.store.class_of(a.label), "", a.how, a.mark, "",
+    rows = [LabelRow(a.name, None if a.label is None else _class_meant(labeling, a.label), "", a.how, a.mark, "",
                      a.seconds, a.time) for a in body.answers]
     before, after = _saved(give_answers, labeling, rows)
     return {"before": _plain(before), "after": _plain(after), "state": described(labeling, body.version)}
+
+def _class_meant(labeling:Labeling, name:str) -> str:
+    "The class of an answer: a page that has not heard yet of a renaming gives the old name."
+    return labeling.store.class_of(name if name in labeling.store.classes else labeling.class_now(name))
 
 def _plain(rows:dict[str, LabelRow|None]) -> dict[str, dict|None]:
     "Rows as JSON has them."

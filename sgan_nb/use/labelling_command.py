@@ -7,7 +7,6 @@ __all__ = ['COMMAND_KEYS', 'class_keys', 'starting_labels', 'open_store', 'label
 
 # %% ../../nbs/use/labelling_command.ipynb #c7782f26
 import os
-import shutil
 import socket
 import sys
 import time
@@ -19,6 +18,7 @@ from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from unicodedata import normalize
 from ..basics.names import count_text
 from .commands import web_server
 from .options import command, listening_socket
@@ -48,9 +48,10 @@ def starting_labels(
     classes:list[str], # Names that were given; empty: any folder may be a class
 ) -> list[Any]: # `LabelRow`s
     "Labels that a folder comes with, by its class folders or by a table of a data set; none where there are none."
-    from sgan_nb.sources.folder_layout import read_layout, scan_pictures, table_rows
+    from sgan_nb.sources.folder_layout import read_layout, scan_pictures
     from sgan_nb.sources.folder_names import part_of_file
     from sgan_nb.sources.label_files import LabelRow
+    from sgan_nb.sources.label_matching import table_rows
     if table := table_rows(root, scan_pictures(root)[0]): # rows without a label may say test, or bad
         return [replace(row, file_name=name, split=row.split or part_of_file(name) or "train" * bool(row.label))
                 for name, row in table[0].items() if row.label or row.split or row.mark]
@@ -75,44 +76,48 @@ def open_store(
 ) -> tuple[Any, list[str]]: # `LabelStore`, lines that say what was found
     "The label store of a folder; `OSError` or `ValueError` in one line for one that has none."
     from sgan_nb.sources.folder_layout import scan_pictures
-    from sgan_nb.sources.label_files import file_name_in_row, find_label_files
+    from sgan_nb.sources.label_files import find_label_files
     from sgan_nb.use.label_store import LabelStore
     names, skipped = scan_pictures(root)
-    files = [name for name in names if file_name_in_row(name) == name and name.isprintable()]
+    files = _that_rows_can_name(names)
     skipped["with names that no label file can hold"] = len(names) - len(files)
     if not files: raise FileNotFoundError(f"{root} holds no pictures")
     is_new = not any(file.name.startswith("labels.") for file in find_label_files(root))
-    rows = starting_labels(root, classes) if is_new else []
-    taken_over = {row.file_name: row for row in rows}
+    rows = {row.file_name: row for row in (starting_labels(root, classes) if is_new else [])}
+    taken_over = {name: rows[name] for name in files if name in rows}
     try:
-        kept = _keep_original(Path(root) / "labels.csv") if keep else []
         store = LabelStore(root, files, annotator, classes)
         if keep: store.change(lambda _: taken_over)
         else: store.rows |= taken_over
     except OSError as e:
         if e.errno not in _READ_ONLY: raise
         raise OSError(f"cannot write to {root}: labels are kept beside the pictures, so copy them elsewhere") from None
-    return store, _found(store, rows, +skipped) + kept
+    return store, _found(store, taken_over, +skipped)
 
-def _keep_original(file:Path) -> list[str]:
-    "Copy a table with columns that the page does not keep; a line that says so."
-    from sgan_nb.sources.label_files import FILE_COLUMNS, LABEL_COLUMNS, LabelRow, columns_of
-    if not file.is_file(): return []
-    columns = columns_of(file)
-    read = {next((name for name in known if name in columns), "") for known in (FILE_COLUMNS, LABEL_COLUMNS)}
-    others = [name for name in columns if name not in read | vars(LabelRow("")).keys()]
-    if not others: return []
-    copies = (file.with_name(f"{file.name}.original{n}") for n in ("", *range(2, 1000)))
-    copy = next(copy for copy in copies if not copy.exists())
-    shutil.copy2(file, copy)
-    return [f"{file} has columns that the page does not keep ({', '.join(others)}): a copy is in {copy}"]
+def _that_rows_can_name(names:list[str]) -> list[str]:
+    "Pictures that a row of a label file can mean: not those of two whose names differ in how accents are written."
+    from sgan_nb.sources.label_files import file_name_in_row
+    composed = Counter(normalize("NFC", name) for name in names)
+    return [name for name in names if file_name_in_row(name) == name and name.isprintable()
+            and composed[normalize("NFC", name)] == 1]
 
-def _found(store:Any, rows:list[Any], skipped:Counter) -> list[str]:
-    "Lines that say what was found: pictures, labels taken over, labels there are."
+def _found(store:Any, taken_over:dict[str, Any], skipped:Counter) -> list[str]:
+    "Lines that say what was found: pictures, labels taken over and there are, rows of no picture, other columns."
+    from sgan_nb.sources.label_matching import columns_not_kept
     lines = [f"{len(store.files):,} pictures" + (f"; left out: {count_text(skipped)}" if skipped else "")]
-    if rows: lines.append(f"{len(rows):,} labels taken over from {'a table' if rows[0].how == 'import' else 'folders'}")
-    labels = Counter(row.label for row in store.rows.values() if row.label is not None)
-    if labels: lines.append(", ".join(f"{name} {labels[name]:,}" for name in store.classes) + f" in {store.file}")
+    if taken_over:
+        how = next(iter(taken_over.values())).how
+        lines.append(f"{len(taken_over):,} labels taken over from {'a table' if how == 'import' else 'folders'}")
+    here = store.rows.keys() & set(store.files)
+    labels = Counter(store.rows[name].label for name in here)
+    if labels.keys() - {None}:
+        lines.append(", ".join(f"{name} {labels[name]:,}" for name in store.classes) + f" in {store.file}")
+    if gone := [name for name in store.rows if name not in here]:
+        lines.append(f"{len(gone):,} rows of {store.file} name no picture that is here, such as {gone[0]}: they are "
+                     "kept, and count again when it is back under that name")
+    if others := columns_not_kept(store.file):
+        lines.append(f"{store.file} has columns that the page does not keep ({', '.join(others)}): before the first "
+                     "answer a copy is made")
     return lines
 
 # %% ../../nbs/use/labelling_command.ipynb #4e428221
@@ -157,7 +162,7 @@ def label_command(
 
 def _check_line(drawn:int, asked:int) -> str:
     "What became of the check sample."
-    return f"check sample: {drawn:,} pictures" + f" of {asked:,}: no others are without an answer" * (drawn < asked)
+    return f"check sample: {drawn:,} pictures" + f" of {asked:,}: drawn before, or no others are open" * (drawn < asked)
 
 def _print_list(options:Namespace) -> None:
     "Print the names of the pictures to label first, one a line."

@@ -42,7 +42,7 @@ def predict_command(
     if not 0 <= options.threshold <= 1: raise ValueError(f"--threshold must be in [0, 1], got {options.threshold:g}")
     from sgan_nb.runs.run_folder import folder_of, read_results
     from sgan_nb.runs.trained_model import load_run
-    from sgan_nb.sources.own_pictures import nearly_black
+    from sgan_nb.sources.decoded_pictures import nearly_black
     from sgan_nb.use.predictions import find_pictures, known_labels, predict_files, write_predictions
     model, (files, names) = load_run(options.run), find_pictures(options.pictures)
     if wrong := nearly_black(Path(), files): warnings.warn(wrong, stacklevel=2)

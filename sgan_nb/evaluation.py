@@ -21,7 +21,7 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from .baseline import predict
 from .basics.plot_style import figure_name, plot_style, scale_losses
-from .data import denormalize, normalize
+from .data import class_counts, denormalize, normalize
 from .runs.trained_model import TrainedModel, draw_images
 
 # %% ../nbs/06_evaluation.ipynb #822cc31a
@@ -30,7 +30,8 @@ def confusion_counts(
     predicted:Tensor, # Predicted classes, int64 in 0..K-1, shape (N,)
     n_classes:int, # K
 ) -> np.ndarray: # Counts, int64, shape (K, K): row = true class, column = predicted class
-    "Confusion matrix (scikit-learn's, with all K classes present)."
+    "Confusion matrix (scikit-learn's, with all K classes present); `ValueError` for others, which it would leave out."
+    for classes in targets, predicted: class_counts(classes, n_classes)
     return confusion_matrix(targets.cpu(), predicted.cpu(), labels=range(n_classes))
 
 def class_report(

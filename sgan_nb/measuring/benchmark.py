@@ -9,6 +9,7 @@ __all__ = ['benchmark_cells', 'read_result', 'cell_folder', 'check_same_settings
 # %% ../../nbs/measuring/benchmark.ipynb #2a501f8d
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from multiprocessing import get_context
@@ -41,15 +42,16 @@ def benchmark_cells(
     "All combinations; `ValueError` naming the nearest method or term when one is unknown."
     for method in methods: check_name(method, METHODS, "method")
     check_terms(terms)
-    return [METHODS[m].with_terms(terms, data=d, n_labels=n, draw=draw, seed=seed, **settings)
-            for d in data for n in n_labels for draw in draws for seed in seeds for m in methods]
+    return list(dict.fromkeys(METHODS[m].with_terms(terms, data=d, n_labels=n, draw=draw, seed=seed, **settings)
+                              for d in data for n in n_labels for draw in draws for seed in seeds for m in methods))
 
 # %% ../../nbs/measuring/benchmark.ipynb #627cbdb0
 def read_result(
-    folder:Path, # Run folder, or a copy of its `results.json` and `history.csv`
+    folder:Path, # Run folder, or a copy of its `results.json` and, if it has one, `history.csv`
 ) -> dict: # Its results, with `folder` and, where a test curve was drawn, `best_on_test`: the largest accuracy on it
     "Results of a finished run."
-    curve = [row["test_accuracy"] for row in read_history(folder) if "test_accuracy" in row]
+    history = read_history(folder) if (Path(folder) / "history.csv").is_file() else [] # sgan_shrink copies none
+    curve = [row["test_accuracy"] for row in history if "test_accuracy" in row]
     return {**read_results(folder), "folder": str(folder), "best_on_test": max(curve, default=None)}
 
 # %% ../../nbs/measuring/benchmark.ipynb #3682415a
@@ -75,8 +77,7 @@ def check_same_settings(
 ) -> None:
     "Raise `ValueError` when the run in a folder has another configuration."
     if changed := changed_settings(read_config(folder)["config"], config, ("data", "device", "threads")):
-        raise ValueError(f"{folder} holds results with other settings ({', '.join(changed)}): "
-                         "remove it or choose another --out")
+        raise ValueError(f"{folder} has other settings ({', '.join(changed)}): remove it or choose another --out")
 
 # %% ../../nbs/measuring/benchmark.ipynb #e14b6c5c
 def loaded_data(
@@ -121,14 +122,13 @@ def run_grid(
     progress:bool=True, # Show progress bars
     workers:int=1, # Processes; each gets its share of the idle cores
     executor:Any=None, # Takes the cells by `submit` as in concurrent.futures; its machines share the folder `out`
-) -> list[dict]: # Results of all cells, in order
+) -> list[dict]: # Results of all cells, in order; of those that differ in the name of their data alone, once
     "Run what is not there yet; `ValueError` naming the cells that failed in other processes, when all have ended."
     if workers < 1: raise ValueError(f"workers must be at least 1, got {workers}")
     alone = workers == 1 and executor is None
-    tasks = [(c, out if executor is None else Path(out).absolute(), figures, progress and alone) for c in cells]
+    distinct = {replace(c, data=loaded_data(c).name): c for c in cells}.values() # also downloads once and fails early
+    tasks = [(c, out if executor is None else Path(out).absolute(), figures, progress and alone) for c in distinct]
     if alone: return [_run(*task) for task in tasks]
-    for config in {tuple(getattr(c, name) for name in _OF_DATA): c for c in cells}.values():
-        loaded_data(config) # download once, fail early
     if executor is not None: return _run_all(executor, tasks)
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (_threads_of_each(workers),)) as pool:
         return _run_all(pool, tasks)

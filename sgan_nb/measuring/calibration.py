@@ -19,9 +19,12 @@ def calibration_bins(
     n_bins:int=15, # Bins of equal width, the m-th from (m - 1) / n_bins, exclusive, to m / n_bins
 ) -> list[dict]: # Of each bin that is not empty: low, confidence, accuracy (all in [0, 1]) and n (images)
     "Mean confidence and share of correct predictions by confidence (Guo et al. 2017, Sec. 2)."
-    if probabilities.ndim != 2 or len(probabilities) != len(targets):
-        raise ValueError("expected probabilities (N, K) and targets (N,), "
+    if probabilities.ndim != 2 or targets.shape != probabilities.shape[:1] or not len(targets):
+        raise ValueError("expected probabilities (N, K) and targets (N,), N > 0, "
                          f"got {tuple(probabilities.shape)} and {tuple(targets.shape)}")
+    if not (0 <= probabilities.min() and probabilities.max() <= 1.001): # a sum may be rounded
+        raise ValueError(f"expected probabilities, got {probabilities.min():g} to {probabilities.max():g}: of logits "
+                         "take class_probabilities")
     confidence, predicted = probabilities.double().max(1)
     correct, index = (predicted == targets).double(), ((confidence * n_bins).ceil().long() - 1).clamp(0, n_bins - 1)
     return [dict(low=m / n_bins, confidence=confidence[index == m].mean().item(),

@@ -18,7 +18,7 @@ def difference_by_draw(
     differences = [first[draw] - second[draw] for draw in sorted(first.keys() & second.keys())]
     if len(differences) < 2: return None
     low, high = t_interval(differences)
-    if low == high: p = 1.0 # no spread: t is not defined, and nothing is claimed
+    if high - low < 1e-9: p = 1.0 # no spread but that of rounding: t means nothing, and nothing is claimed
     else: p = float(ttest_1samp(differences, 0.0).pvalue)
     wins = sum(difference > 0 for difference in differences)
     return dict(n=len(differences), wins=wins, mean=sum(differences) / len(differences), low=low, high=high, p=p)

@@ -9,7 +9,6 @@ __all__ = ['RANGES', 'TrainConfig', 'config_from_record', 'changed_settings']
 import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 from .term_weights import Weight, term_weights
 
@@ -77,6 +76,7 @@ class TrainConfig:
     threads:int = 0 # Threads of the CPU; 0: as many as cores are idle at the start
 
     def __post_init__(self):
+        for field in fields(self): object.__setattr__(self, field.name, _plain(field.name, field.type, vars(self)))
         object.__setattr__(self, "terms", _canonical(term_weights(self.terms)))
         _check_ranges(self)
         _check_together(self)
@@ -115,11 +115,21 @@ RANGES = [ # lowest value, first value that is too large, fields
             "test_share")),
     (0, _PAST_ONE, ("decay_start", "pixel_labels", "propagation_start"))]
 
+_KINDS = {bool: (bool, "True or False"), int: (int, "a whole number"), float: ((int, float), "a number"),
+          str: (str, "a text")} # By type of a field: what it may be, in code and in words
+
+def _plain(name:str, kind:type, values:dict) -> bool|int|float|str:
+    "A value as Python's own, which records can hold, where it is numpy's or torch's; `ValueError` for another kind."
+    value, (types, said) = values[name], _KINDS[kind]
+    if getattr(value, "shape", None) == (): value = value.item()
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, types):
+        raise ValueError(f"{name} must be {said}, got {value!r}")
+    return value
+
 def _check_ranges(config:TrainConfig) -> None:
-    "Raise `ValueError` for a number out of its range, or a name among few that is none of them."
-    for field in fields(config):
-        if field.type is int and not isinstance(value := getattr(config, field.name), Integral):
-            raise ValueError(f"{field.name} must be a whole number, got {value!r}")
+    "Raise `ValueError` for a number out of its range, or a name that is none of few or no part of a file's name."
+    if not config.method or {"/", "\\", "\0"} & {*config.method}:
+        raise ValueError(f"method is part of the names of files, without slashes, got {config.method!r}")
     for low, high, names in RANGES:
         for name in names:
             if not low <= (value := getattr(config, name)) < high:

@@ -45,6 +45,7 @@ def term_weights(
     text:str, # NAME=WEIGHT[@START-END], separated by spaces; =WEIGHT left out means 1
 ) -> dict[str, Weight]: # By name of the term
     "Weights of terms from text; `ValueError` quoting the part that cannot be read."
+    if not isinstance(text, str): raise ValueError(f"terms are a text, such as 'consistency=1', got {text!r}")
     weights = {}
     for part in text.split():
         name, _, value = part.partition("=")

@@ -6,6 +6,7 @@
 __all__ = ['save_checkpoint', 'load_checkpoint', 'selection_accuracies', 'keep_best', 'is_finished', 'network_weights']
 
 # %% ../../nbs/runs/checkpoints.ipynb #7f75323e
+import warnings
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -45,8 +46,17 @@ def load_checkpoint(
     state:TrainState, # As `new_run` made it; changed in place
     path:Path, # Written by `save_checkpoint`; read by the first process
 ) -> None:
-    "Continue from `path`; `ValueError` for other data, labels or settings; epochs, device and threads may differ."
+    "Continue from `path`; `ValueError` for other data, labels or settings; device and threads may differ, epochs grow."
     contents = state.processes.on_first(read_tensors, path)
+    _check_same_run(state, contents, path)
+    for name, network in state.networks.items(): network.load_state_dict(contents["networks"][name])
+    for name, optimizer in state.optimizers.items(): optimizer.load_state_dict(contents["optimizers"][name])
+    _restore_random_sources(state, contents)
+    for name in "epoch", "seconds", "history", "best": setattr(state, name, contents[name])
+    state.environment = contents.get("environment", state.environment) # that of its beginning; older files have none
+
+def _check_same_run(state:TrainState, contents:dict, path:Path) -> None:
+    "Raise `ValueError` for what is no checkpoint, or not one that `state` can go on from."
     if not isinstance(contents, dict) or not {"config", "networks", "optimizers", "rng"} <= contents.keys():
         raise ValueError(f"{path} is not a training checkpoint: name a run folder written by sgan_train")
     ignored = "epochs", "device", "threads", "data"
@@ -56,11 +66,12 @@ def load_checkpoint(
     if contents.get("split", _split_hash(state.split)) != _split_hash(state.split): # older files do not say
         changed.append("which images are labeled")
     if changed: raise ValueError(f"{path} belongs to another configuration: {', '.join(changed)}")
-    for name, network in state.networks.items(): network.load_state_dict(contents["networks"][name])
-    for name, optimizer in state.optimizers.items(): optimizer.load_state_dict(contents["optimizers"][name])
-    _restore_random_sources(state, contents)
-    for name in "epoch", "seconds", "history", "best": setattr(state, name, contents[name])
-    state.environment = contents.get("environment", state.environment) # that of its beginning; older files have none
+    if contents["epoch"] > (wanted := state.config.epochs):
+        raise ValueError(f"{path} has {contents['epoch']} epochs behind it, more than the {wanted} that are asked for: "
+                         f"ask for {contents['epoch']} or more (--epochs), or train in another folder")
+    if (begun := contents["config"]["epochs"]) != wanted:
+        warnings.warn(f"{path} was begun for {begun} epochs and goes on for {wanted}: rates and weights of terms are "
+                      f"those of {wanted} from here, so the end is not that of a run of {wanted} epochs", stacklevel=4)
 
 def _restore_random_sources(state:TrainState, contents:dict) -> None:
     "Random numbers go on where they were; on another kind of device they are others, and begin anew."

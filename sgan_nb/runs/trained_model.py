@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch
 from torch import Tensor, nn
-from ..baseline import predict
+from ..baseline import check_range, predict
 from ..discriminator import class_probabilities, fake_probability
 from ..generator import sample_latent
 from ..methods.networks import build_networks
@@ -56,6 +56,7 @@ def classify(
     images:Tensor, # uint8 or [-1, 1], shape (N, C, H, W)
 ) -> list[dict]: # Of each image: class, probability (of that class), p_fake, probabilities (by class name)
     "Class, probabilities and p(fake) of each image. Methods without a generator never learned p(fake): it is None."
+    check_range(images)
     logits, k = predict(model.discriminator, images).logits, len(model.classes)
     p_fake = fake_probability(logits, k).tolist() if model.generator is not None else len(images) * [None]
     return [{"class": model.classes[row.argmax()], "probability": row.max().item(), "p_fake": fake,

@@ -110,6 +110,7 @@ class SGANClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transform
         y = column_or_1d(with_none(y))
         check_consistent_length(X, y, sample_weight)
         is_labeled = ~is_unlabeled(y)
+        if not is_labeled.any(): raise ValueError("y has no label to compare with: every row is -1, None or NaN")
         weight = None if sample_weight is None else np.asarray(sample_weight)[is_labeled]
         return accuracy_score(np.array(y[is_labeled].tolist()), self.predict(X)[is_labeled], sample_weight=weight)
 

@@ -24,6 +24,7 @@ from ..basics.names import check_name
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
 from ..runs.threads import use_threads
+from ..sources.folder_names import is_no_label
 
 # %% ../../nbs/use/estimator_setup.ipynb #af0d1197
 def with_none(
@@ -63,6 +64,9 @@ def encode_labels(
     encoder = LabelEncoder().fit(y[is_labeled]) # refuses strings beside numbers
     classes = np.array(encoder.classes_.tolist()) # strings and numbers may have come as objects
     check_classification_targets(classes)
+    for text in (c for c in classes.tolist() if isinstance(c, str) and is_no_label(c)):
+        warnings.warn(f"y has {text!r} as a class, on {(y == text).sum()} rows: pass None for rows without a label",
+                      stacklevel=3)
     if len(classes) < 2:
         raise ValueError(f"y has one class only, {classes[0]}, and -1 marks unlabeled rows: "
                          "at least two classes are needed")

@@ -26,7 +26,8 @@ def shrink_run(
     folder, out = Path(folder), Path(out)
     model, before = load_run(folder), read_results(folder)
     data = _data_of_run(folder, model, data)
-    if holds_run(out): raise FileExistsError(f"{out} already holds a run: choose another folder")
+    if holds_run(out) or out.is_dir() and any(out.iterdir()): # pictures in it would be taken for parts of a run
+        raise FileExistsError(f"{out} already holds a run or other files: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     _save_halves(model, out)
     save_json(out / "config.json", json.loads((folder / "config.json").read_text()))

@@ -20,15 +20,13 @@ BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-ch
 SERVE = [sys.executable, "-c", "import sys; from sgan_nb.use.commands import serve_command; sys.exit(serve_command())"]
 
 
-LONGEST = ("test_tiny_plan_makes_every_figure_and_table", "test_good_requests_leave_nothing_behind",
-           "test_damaged_uploads_never_break_it", "test_losses_of_two_processes_are_those_of_one",
-           "test_interrupted_run_resumes_to_the_same_weights", "test_description_holds_under_schemathesis",
-           "test_run_without_test_images", "test_slow_and_endless_uploads_end")
+FIRST = "test_distributed", "test_report", "test_service", "test_page", "test_runs"
 
 
 def pytest_collection_modifyitems(items):
-    "The longest tests first: one that begins last leaves the other cores idle."
-    items.sort(key=lambda item: getattr(item, "originalname", "") not in LONGEST)
+    "Long tests first, or the last one leaves the other cores idle; and together: workers share no run and no service."
+    order = {name: i for i, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(FIRST)))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,18 +2,16 @@
 import multiprocessing
 import os
 import resource
-import runpy
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["sgan_nb.training", "sgan_nb.use.train_command", "sgan_nb.evaluation", "torch._dynamo",
-                              "torch.distributed.run", "lightning_fabric", "sklearn.datasets", "sgan_nb.report.build",
-                              "sgan_nb.report.tables", "uvicorn", "sgan_nb.use.service", "sgan_nb.use.labelling",
-                              "sgan_nb.methods.picture_features", "sgan_nb.methods.spreading"])
-ROOT = Path(__file__).resolve().parent.parent
+FORKS.set_forkserver_preload(["sgan_nb.training", "sgan_nb.use.train_command", "torch._dynamo",
+                              "torch.distributed.run", "lightning_fabric", "uvicorn", "sgan_nb.use.service",
+                              "sgan_nb.use.labelling", "sgan_nb.methods.picture_features",
+                              "sgan_nb.methods.spreading"])
 
 
 def _call(command, arguments, files, largest, environment):
@@ -59,13 +57,3 @@ class Started:
         "Standard output and standard error, once the command has ended."
         self.wait(timeout)
         return [file.read_text() if file.exists() else "" for file in self.files]
-
-
-def gpu_run(arguments):
-    "report/gpu_run.py with a plan, a folder of runs and one of the report; the circles are trained once, one epoch."
-    from sgan_nb.report import build
-    planes = build.train_planes(1)
-    build.train_planes = lambda epochs, repeat: planes
-    os.environ.update(zip(("SGAN_PLAN", "SGAN_RUNS", "SGAN_REPORT"), arguments))
-    os.chdir(ROOT)
-    runpy.run_path("report/gpu_run.py", run_name="__main__")

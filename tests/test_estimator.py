@@ -35,7 +35,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 def test_classes_check_as_a_semi_supervised_classifier():
-    check_classifiers_classes("SelfTrainingClassifier", SGANClassifier())
+    check_classifiers_classes("SelfTrainingClassifier", SGANClassifier(max_iter=60))
 
 
 @pytest.fixture(scope="module")
@@ -204,13 +204,13 @@ def test_labels_that_only_look_missing_are_classes(labels, blobs):
 
 def wrappers():
     "Everything in scikit-learn that numbers the classes anew for what is inside."
-    inner = SGANClassifier(max_iter=60, random_state=0)
+    inner = SGANClassifier(max_iter=20, random_state=0)
     return [BaggingClassifier(inner, 2, random_state=0), OneVsRestClassifier(inner), OneVsOneClassifier(inner),
             OutputCodeClassifier(inner, random_state=0), VotingClassifier([("gan", inner)], voting="soft"),
             StackingClassifier([("gan", inner)], LogisticRegression(), cv=2)]
 
 
-@pytest.mark.parametrize("wrapper", [*wrappers(), CalibratedClassifierCV(SGANClassifier(max_iter=60), cv=2)],
+@pytest.mark.parametrize("wrapper", [*wrappers(), CalibratedClassifierCV(SGANClassifier(max_iter=20), cv=2)],
                          ids=lambda wrapper: type(wrapper).__name__)
 def test_wrappers_refuse_missing_labels_that_are_not_numbers(wrapper, blobs):
     X, y, known = blobs

@@ -2,15 +2,16 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from started import Started, gpu_run
 
 from sgan_nb.measuring.benchmark import read_all_results
+from sgan_nb.report import build
 from sgan_nb.report.build import REPORT_FIGURES
 from sgan_nb.report.experiments import CORE, SPINE
 from sgan_nb.report.manifest import read_manifest, report_problems
@@ -171,7 +172,23 @@ def run_program(plan, folder):
                           capture_output=True, text=True)
 
 
-def test_tiny_plan_makes_every_figure_and_table(tmp_path):
+@pytest.fixture
+def run_here(monkeypatch):
+    "The same in this process, with what its exit says; the circles are trained once, one epoch."
+    def run(plan, runs, report):
+        for name, value in ("PLAN", plan), ("RUNS", runs), ("REPORT", report):
+            monkeypatch.setenv(f"SGAN_{name}", str(value))
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setitem(sys.modules, "IPython.display", None)  # put back afterwards
+        planes = build.train_planes(1)
+        monkeypatch.setattr(build, "train_planes", lambda epochs, repeat: planes)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path("report/gpu_run.py", run_name="__main__")
+        return ended.value.code
+    return run
+
+
+def test_tiny_plan_makes_every_figure_and_table(tmp_path, run_here, capsys):
     "Without the packages of notebooks; a second time, with records but no weights, nothing is trained or lost."
     result = run_program("tiny", tmp_path)
     assert result.returncode == 0, result.stderr
@@ -185,16 +202,16 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path):
     assert all(r["environment"]["hardware"] for r in results)
     for figure in (made / "figures").glob("*.pdf"):
         assert re.search(rb"/Subject \(\d+ records?: ", figure.read_bytes()), figure.name
-    again = Started(gpu_run, ["none", tmp_path / "no-runs", made])
-    out, err = again.communicate()
-    assert again.returncode == 0 and "part 1" not in out, err
+    assert run_here("none", tmp_path / "no-runs", made) is None
+    out = capsys.readouterr().out
+    assert "part 1" not in out
     assert "confusions: not drawn, its runs or their weights are not here, that of earlier runs stays" in out
     assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES) - OF_OTHER_RUNS
 
 
-def test_unknown_plan_is_one_line(tmp_path):
-    program = Started(gpu_run, ["gpus", tmp_path / "runs", tmp_path / "report"])
-    _, err = program.communicate()
+def test_unknown_plan_is_one_line(tmp_path, run_here, capsys):
+    "A text as exit code is printed to standard error, and the exit code is 1."
     known = "Known: tiny, cpu, evidence, gpu, none"
-    assert program.returncode == 1
-    assert err.splitlines() == [f"error: unknown plan 'gpus', did you mean 'gpu'? {known}"]
+    said = run_here("gpus", tmp_path / "runs", tmp_path / "report")
+    assert said == f"error: unknown plan 'gpus', did you mean 'gpu'? {known}"
+    assert capsys.readouterr().err == ""

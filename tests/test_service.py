@@ -234,17 +234,16 @@ def test_broken_http_is_no_server_error(server):
 
 def test_slow_and_endless_uploads_end(server):
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-    began = time.monotonic()
-    assert raw(server, head + b"Content-Length: %d\r\n\r\n" % len(GOOD), GOOD[:50]) == 408
     chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(GOOD[:99]), GOOD[:99])
-    assert raw(server, chunked, *[b"1\r\nx\r\n"] * 80, pause=0.1) == 408
-    assert time.monotonic() - began < 40
     assert raw(server, chunked, *[b"%x\r\n" % 1_000_000 + bytes(1_000_000) + b"\r\n"] * 12) in (413, None)
-    before = server.memory()
-    with ThreadPoolExecutor(30) as pool:  # nobody else waits for those who stall
+    before, began = server.memory(), time.monotonic()
+    with ThreadPoolExecutor(32) as pool:  # nobody else waits for those who stall or are slow
         stalled = [pool.submit(raw, server, head + b"Content-Length: 1000\r\n\r\n--x") for _ in range(29)]
+        stalled.append(pool.submit(raw, server, head + b"Content-Length: %d\r\n\r\n" % len(GOOD), GOOD[:50]))
+        stalled.append(pool.submit(raw, server, chunked, *[b"1\r\nx\r\n"] * 80, pause=0.1))
         assert pool.submit(request, server).result()[0] == 200
         assert {s.result() for s in stalled} == {408}
+    assert time.monotonic() - began < 40
     assert server.memory() < before + 30
 
 
@@ -277,7 +276,7 @@ def test_damaged_uploads_never_break_it(server):
 def test_description_holds_under_schemathesis(server):
     # positive_data_acceptance is left out: bytes that fit the description need not be a picture
     command = [str(Path(sys.executable).parent / "st"), "run", f"{server.url}/openapi.json", "--checks", "all",
-               "--exclude-checks", "positive_data_acceptance", "--max-examples", "100",
+               "--exclude-checks", "positive_data_acceptance", "--max-examples", "25",
                "--phases", "examples,coverage,fuzzing", "--seed", "1", "--generation-deterministic", "--no-color",
                "--request-timeout", "20"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -13,7 +13,7 @@ import torch
 from matplotlib import rc_context
 from torch import Tensor
 from ..baseline import predict
-from ..basics.plot_style import font_families
+from ..basics.plot_style import font_families, save_both
 from ..data import ImageData
 from ..discriminator import class_probabilities
 from ..evaluation import (confusion_counts, plot_confused, plot_confusion, plot_curves, plot_features,
@@ -62,8 +62,7 @@ def write_figures(
     with rc_context({"font.family": families}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         for name in names:
-            figure = FIGURES[name](model, folder, data, probabilities)
-            for kind in "pdf", "png": figure.savefig(out / f"{name}.{kind}", dpi=150)
+            save_both(FIGURES[name](model, folder, data, probabilities), out / name, dict(dpi=150), dict(dpi=150))
     return [out / f"{name}.png" for name in names]
 
 def _possible(folder:Path, n_tests:int) -> list[str]:

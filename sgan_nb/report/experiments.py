@@ -37,7 +37,7 @@ LEFT_OUT = { # Name -> what leaves out one part of `sgan-graph`; its other setti
     "sgan-graph-no-consistency": dict(terms="consistency=0")}
 PLANS = { # Name -> parts: arguments of `benchmark_cells`
     "tiny": [_TINY | dict(methods=CORE, draws=[0, 1]),
-             _TINY | dict(methods=_OTHERS),
+             _TINY | dict(methods=("improved-gan", "odena", "sgan-graph")),
              _TINY | dict(methods=("sgan",), n_labels=[20]),
              _TINY | dict(methods=("sgan",), strategy="representative")],
     "cpu": [_MNIST | dict(methods=CORE),

@@ -40,14 +40,14 @@ def read_manifest(
 # %% ../../nbs/report/manifest.ipynb #8c67c0ae
 def record_sources(
     report:Path, # Folder of the report
-    name:str, # File that was written, relative to it
-    patterns:list[str], # Glob patterns of what it was made from; a file that will match later makes it out of date, too
+    names:list[str], # Files that were written, relative to it
+    patterns:list[str], # Glob patterns of what they were made from; a file that will match later makes them out of date
 ) -> None:
-    "Note the state of a file and of its sources; `ValueError` if it has none."
+    "Note the state of files and of their sources; `ValueError` without any."
     report, sources = Path(report), source_hashes(report, patterns)
-    if not sources: raise ValueError(f"{name} has no source: nothing matches {', '.join(patterns)}")
-    entry = dict(hash=hash_of_contents(report / name), patterns=list(patterns), sources=sources)
-    entries = read_manifest(report) | {name: entry}
+    if not sources: raise ValueError(f"{', '.join(names)} has no source: nothing matches {', '.join(patterns)}")
+    made_from = dict(patterns=list(patterns), sources=sources)
+    entries = read_manifest(report) | {name: {"hash": hash_of_contents(report / name)} | made_from for name in names}
     text = json.dumps(dict(sorted(entries.items())), indent=1) + "\n"
     write_atomically(report / "manifest.json", lambda file: file.write_text(text))
 

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, RandomSampler, Subset
-from torchvision import datasets, transforms
 from ..baseline import evaluate
 from ..data import load_data, normalize, split_labels
 from ..methods.methods import METHODS
@@ -35,6 +34,7 @@ def plain_loaders(
     workers:int=2, # Worker processes per stream of batches
 ) -> tuple[DataLoader, DataLoader, DataLoader]: # Of labeled, unlabeled and matched images with their classes
     "Data loaders over `torchvision.datasets.MNIST`."
+    from torchvision import datasets, transforms # slow to import: the report reads only what this loop once took
     to_tensor = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
     data = datasets.MNIST(root, download=True, transform=to_tensor)
     few = Subset(data, labeled)

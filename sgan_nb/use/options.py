@@ -79,11 +79,12 @@ def listening_socket(
 ) -> socket.socket: # Listening
     "A socket for a server; `OSError` or `ValueError` in one line for an address that cannot be used."
     if not 0 <= port <= 65_535: raise ValueError(f"--port must be from 0 to 65535, got {port}")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try: return socket.create_server((host, port), family=family)
+    try: listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as e:
         raise OSError(f"port {port} of {host} cannot be used ({e.strerror}): another server may run there; "
                       "choose another --port") from None
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) # or an answer's body waits 40 ms behind its head
+    return listening
 
 def _fail(message:str, code:int) -> int:
     "Print a line on standard error."
@@ -172,8 +173,7 @@ def given_settings(
     options:Namespace, # Parsed options
 ) -> dict[str, Any]: # Only fields of `TrainConfig` that were given; `terms` is the text of the changes
     "Settings given on the command line."
-    names = [f.name for f in fields(TrainConfig) if f.name != "method" and hasattr(options, f.name)]
-    given = {name: getattr(options, name) for name in names}
+    given = {f.name: getattr(options, f.name) for f in fields(TrainConfig) if f.name != "method" and f.name in options}
     return given | ({"terms": " ".join(given["terms"])} if "terms" in given else {})
 
 # %% ../../nbs/use/options.ipynb #4b409d3c

@@ -7,7 +7,7 @@ __all__ = ['t_interval', 'error_rows', 'spread_text', 'spread_parts']
 
 # %% ../../nbs/measuring/fresh_draws.ipynb #ea30292f
 from statistics import mean, stdev, variance
-from .results_table import with_spread
+from .results_table import check_runs, with_spread
 
 # %% ../../nbs/measuring/fresh_draws.ipynb #73944c4c
 def t_interval(
@@ -29,6 +29,7 @@ def error_rows(
     for r in results: groups.setdefault(tuple(r[name] for name in names), []).append(r)
     rows = []
     for (method, data, labels, strategy, seed), runs in groups.items():
+        check_runs(runs)
         runs = sorted(runs, key=lambda r: r["draw"])
         errors = [100 * r["errors"] / r["n"] for r in runs]
         several = len(errors) > 1
@@ -53,7 +54,7 @@ def spread_text(
 # %% ../../nbs/measuring/fresh_draws.ipynb #7e12a002
 def spread_parts(
     rows:list[dict], # From `error_rows`
-) -> dict[tuple, dict]: # (method, data, labels, strategy) -> draw and seed (standard deviations), draws, seeds
+) -> dict[tuple, dict]: # (method, data, labels, strategy) -> draw, seed (standard deviations), draws, means by seed
     "Which part of the spread is the draw's, which the network seed's, by the draws that all seeds of a method have."
     groups, found = {}, {}
     names = "method", "data", "labels", "strategy"
@@ -65,5 +66,6 @@ def spread_parts(
         if len(of_seeds) < 2 or len(draws) < 2: continue
         within = mean(variance([errors[draw] for errors in of_seeds]) for draw in draws)
         between = variance([mean(errors[draw] for errors in of_seeds) for draw in draws]) - within / len(of_seeds)
-        found[group] = dict(draw=max(0.0, between) ** 0.5, seed=within ** 0.5, draws=len(draws), seeds=len(of_seeds))
+        found[group] = dict(draw=max(0.0, between) ** 0.5, seed=within ** 0.5, draws=len(draws),
+                            means=[mean(errors[draw] for draw in draws) for errors in of_seeds])
     return found

@@ -94,11 +94,11 @@ def error_values(
         if r["interval"]: found["interval"] = interval_text(r["interval"])
     for (method, *case), parts in spread_parts(rows).items():
         values[case_name(*case)][method] |= dict(draw_std=parts["draw"], seed_std=parts["seed"],
-                                                 seed_draws=parts["draws"])
+                                                 seed_draws=parts["draws"], first_seed=parts["means"][0])
     for seed, strategy in sorted({(r["seed"], r["strategy"]) for r in results}):
         for (data, n, method, other), d in find_differences(results, pairs, seed, strategy).items():
             name = with_seed(f"{method}-over-{other}", seed)
-            values[case_name(data, n, strategy)][name] = difference_texts(d) | dict(n=d["n"])
+            values[case_name(data, n, strategy)][name] = difference_texts(d) | dict(n=d["n"], wins=d["wins"])
     return values
 
 # %% ../../nbs/report/fresh_results.ipynb #f7e5000d

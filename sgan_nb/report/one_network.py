@@ -17,7 +17,8 @@ from ..measuring.paired_tests import mcnemar_p
 from ..measuring.results_table import with_spread
 from ..methods.methods import METHODS
 from ..methods.settings import TrainConfig
-from .differences import TEST_HEADINGS, difference_texts, find_differences, interval_text
+from .differences import (TEST_HEADINGS, difference_texts, difference_values, find_differences,
+                                        interval_text)
 from .fresh_results import error_values
 from .latex import tabular
 from .method_tables import OF_DISCRIMINATOR, OF_GENERATOR, loss_text
@@ -25,9 +26,9 @@ from .method_tables import OF_DISCRIMINATOR, OF_GENERATOR, loss_text
 # %% ../../nbs/report/one_network.ipynb #6dcf95cf
 _ALONE, _GAME = METHODS["augmented"], METHODS["sgan"] # The labels alone; with feature matching
 _CHANGES = { # Name -> what it starts from, terms that differ, settings that differ
-    "labels-no-views": (_ALONE, "", dict(augmentation="none")),
     "labels-no-average": (_ALONE, "", dict(average_decay=0.0)),
     "labels-no-noise": (_ALONE, "", dict(input_noise=0.0)),
+    "labels-no-views": (_ALONE, "", dict(augmentation="none")),
     "labels-bare": (_ALONE, "", dict(augmentation="none", average_decay=0.0, input_noise=0.0)),
     "fooling": (_GAME, "feature-matching=0 fooling=1", {}),
     "low-density": (_GAME, "feature-matching=0 low-density=1e-4", {}),
@@ -46,7 +47,8 @@ VARIANTS = {name: base.with_terms(terms, method=name, data="mnist", test_curve=F
             for name, (base, terms, settings) in _CHANGES.items()} # Name -> settings of its runs
 STORY = ("consistency", "mutual-information", "fooling", "feature-matching+consistency",
          "feature-matching+mutual-information", "labels-no-views") # What the text rests on: five draws, run first
-NETWORK_RUNS = {"augmented": _ALONE, "sgan": _GAME} | VARIANTS # The two that are methods of the benchmark, too
+_OF_LABELS = {name: config for name, config in VARIANTS.items() if name.startswith("labels")}
+NETWORK_RUNS = {"augmented": _ALONE} | _OF_LABELS | {"sgan": _GAME} | VARIANTS # With two methods of the benchmark
 
 # %% ../../nbs/report/one_network.ipynb #onenet06
 def draws_of(
@@ -182,6 +184,7 @@ def _shortened(rows:list[dict]) -> list[dict]:
 # %% ../../nbs/report/one_network.ipynb #onenet16
 def one_network_values(
     results:list[dict], # From `read_one_network`
-) -> dict[str, dict]: # Run -> n, error, result, ...; RUN-over-OTHER -> points, interval, p, holm, n
+) -> dict: # Run -> n, error, ...; RUN-over-OTHER -> points, ..., n; compared; below: corrected p below 0.05
     "Numbers for the text; what was not run has none."
-    return error_values(results, _COMPARED).get("mnist-100", {})
+    family = difference_values(one_network_differences(results))
+    return error_values(results, _COMPARED).get("mnist-100", {}) | {n: family[n] for n in ("compared", "below")}

@@ -10,8 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from ..measuring.benchmark import read_all_results
 from ..measuring.results_table import summarize, with_spread
-from .differences import difference_texts, difference_values, differences_table, find_differences
+from .differences import (difference_texts, difference_values, differences_table, find_differences,
+                                        flagship_differences)
 from .evaluated_runs import facts_of_run
+from .experiments import LEFT_OUT
 from .fresh_results import fresh_table, fresh_values, other_cases_table
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
                                   recorded_steps)
@@ -20,8 +22,8 @@ from .method_tables import claims_table, overview_table, times_table
 from .numbers import number_values, numbers_tex
 from .one_network import ingredients_table, one_network_table, one_network_values
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
-from .work import Work, save_text
-from .wrong_modes import mode_values, read_modes, sevens_by_draw
+from .work import Work, save_texts
+from .wrong_modes import kinds_by_draw, kinds_over_draws, mode_values, read_modes
 from ..runs.run_folder import read_record, save_json
 from ..speed.time_to_accuracy import median_seconds, path_table
 
@@ -34,7 +36,7 @@ def write_analysis(
     earlier = read_record(file, "nothing was found yet") if file.is_file() else {}
     facts = earlier | {method: facts_of_run(run) for method, run in work.evaluated.items()}
     save_json(file, facts)
-    record_sources(work.report, "results/analysis.json", work.records(list(facts), "0"))
+    record_sources(work.report, ["results/analysis.json"], work.records(list(facts), "0"))
     return facts
 
 # %% ../../nbs/report/tables.ipynb #f1d5413b
@@ -62,13 +64,14 @@ def learning_facts(
 _RECORDS = [f"{place}/*/*/draw-*/{name}" for place in ("results", "evidence") for name in ("*.json", "history.csv")]
 _SAID = ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
          "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"] # Of test images
+_FOLLOWED = ("sgan", "sgan-graph", *LEFT_OUT) # Whose mistakes the text counts by kind
 _MORE_RECORDS = { # Table -> what else it is made from
     "one_network": ["one_network/*/*/draw-*/*.json"],
     "times": ["results/step_times.json"],
     "ingredients": _SAID,
     "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
                 "results/time_to_accuracy/*.json", "results/paths/*.json", "wrong_modes/draw-*/*.json",
-                *_SAID]}
+                *_SAID, *(f"evidence/mnist-100/{method}/draw-*/*.npy" for method in _FOLLOWED)]}
 
 def recorded_facts(
     work:Work, # Its report has the records
@@ -80,12 +83,11 @@ def recorded_facts(
     learned = {method: learning_facts(work.histories(method)) for method in methods}
     for method in PUBLISHED_STEPS.keys() & learned.keys():
         learned[method]["share"] = round(100 * learned[method]["steps"] / PUBLISHED_STEPS[method])
-    found = find_differences(work.results)
     return facts | speed_facts(work) | _ablation_facts(work) | {
-        "learning": learned, "difference": difference_values(found) | {"compared": len(found)},
-        "fresh": fresh_values(work.evidence),
+        "learning": learned, "difference": difference_values(find_differences(work.results)),
+        "fresh": fresh_values(work.evidence), "flagship": difference_values(flagship_differences(work.evidence)),
         "one-network": one_network_values(work.one_network),
-        "modes": mode_values(read_modes(work.report / "wrong_modes")), "sevens": _sevens(work)}
+        "modes": mode_values(read_modes(work.report / "wrong_modes")), "kinds": _kinds(work)}
 
 def _ablation_facts(work:Work) -> dict[str, dict]:
     "Runs of draws 0 to 2 that lack or change one thing: accuracy, and by how much the method is above them."
@@ -99,12 +101,12 @@ def _ablation_facts(work:Work) -> dict[str, dict]:
         facts[f"ablations/{folder.name}"] = {"result": result} | difference_texts(found)
     return facts
 
-def _sevens(work:Work) -> dict:
-    "Errors of the runs on one network, and of some on fresh draws, by draw, and how many of them are sevens."
+def _kinds(work:Work) -> dict:
+    "Errors of the runs on one network and of the flagship on fresh draws, by draw and over draws, by kind."
     if not work.one_network: return {}
-    fresh = [r for r in work.evidence if r["data"] == "mnist" and r["n_labels"] == 100 and
-             (r["method"] == "sgan" and r["seed"] or r["method"] == "sgan-graph-no-graph")]
-    return sevens_by_draw(work.one_network + fresh, np.load(work.report / "one_network/test_targets.npy"))
+    fresh = [r for r in work.evidence if (r["data"], r["n_labels"]) == ("mnist", 100) and r["method"] in _FOLLOWED]
+    found = kinds_by_draw(work.one_network + fresh, np.load(work.report / "one_network/test_targets.npy"))
+    return {run: found[run] | over for run, over in kinds_over_draws(found).items()}
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show
@@ -115,6 +117,7 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
     "claims": lambda work: claims_table(summarize(work.results) + summarize(_first_seed(work.evidence))),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
     "fresh": lambda work: fresh_table(work.fresh),
+    "flagships": lambda work: differences_table(found) if (found := flagship_differences(work.evidence)) else None,
     "other_cases": lambda work: other_cases_table(work.evidence),
     "times": lambda work: _times(work),
     "one_network": lambda work: one_network_table(work.one_network),
@@ -152,9 +155,9 @@ def write_tables(
     work:Work, # Needs no weights
 ) -> list[str]: # Files
     "Every table and the numbers of the text."
-    texts = {name: table(work) for name, table in TABLES.items()}
+    texts, by_sources = {name: text for name, table in TABLES.items() if (text := table(work))}, {}
+    texts["numbers"] = numbers_tex(number_values(work.results, recorded_facts(work)) | {"main/best": work.best})
     for name, text in texts.items():
-        if text: save_text(work, f"tables/{name}.tex", text, _RECORDS + _MORE_RECORDS.get(name, []))
-    values = number_values(work.results, recorded_facts(work)) | {"main/best": work.best}
-    save_text(work, "tables/numbers.tex", numbers_tex(values), _RECORDS + _MORE_RECORDS["numbers"])
-    return [*(f"tables/{name}.tex" for name, text in texts.items() if text), "tables/numbers.tex"]
+        by_sources.setdefault(tuple(_MORE_RECORDS.get(name, ())), {})[f"tables/{name}.tex"] = text
+    for more, files in by_sources.items(): save_texts(work, files, [*_RECORDS, *more])
+    return [f"tables/{name}.tex" for name in texts]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODE_RUNS', 'MODES', 'count_mistakes', 'follow_modes', 'read_modes', 'modes_by_epoch', 'mean_modes', 'mode_values',
-           'plot_modes', 'sevens_by_draw']
+           'plot_modes', 'kinds_by_draw', 'kinds_over_draws']
 
 # %% ../../nbs/report/wrong_modes.ipynb #3f0a7c14
 from dataclasses import asdict, replace
@@ -131,15 +131,25 @@ def plot_modes(
     return figure
 
 # %% ../../nbs/report/wrong_modes.ipynb #3f0a7c28
-def sevens_by_draw(
-    results:list[dict], # From `read_one_network`; runs of other network seeds than 0 are named by it
+_KINDS = {kind.split()[0]: pair for kind, pair in MODES.items()} | {"sevens-as-nines": (7, 9)}
+
+def kinds_by_draw(
+    results:list[dict], # With predictions; runs of other network seeds than 0 are named by it
     targets:np.ndarray, # Classes of the test images, shape (N,)
-) -> dict[str, dict[int, dict[str, int]]]: # Run -> draw -> errors; sevens, as_nines: those that are 7 taken for 2, 9
-    "Test errors of every run, and how many of them are of the kind that runs complete or avoid."
+) -> dict[str, dict[int, dict[str, int]]]: # Run -> draw -> errors; of these sevens, nines, ones, sevens-as-nines
+    "Test errors of every run, and how many of them are of a kind of MODES, or sevens taken for nines."
     found = {}
-    for r in results:
+    for r in sorted(results, key=lambda r: r["draw"]):
         predicted = np.load(Path(r["folder"]) / "test_predictions.npy")
-        of_sevens = np.bincount(predicted[targets == 7], minlength=10)
+        kinds = {kind: int(((targets == true) & (predicted == said)).sum()) for kind, (true, said) in _KINDS.items()}
         found.setdefault(with_seed(r["method"], r["seed"]), {})[r["draw"]] = dict(
-            errors=int((predicted != targets).sum()), sevens=int(of_sevens[2]), as_nines=int(of_sevens[9]))
+            errors=int((predicted != targets).sum()), **kinds)
     return found
+
+def kinds_over_draws(
+    found:dict[str, dict[int, dict[str, int]]], # From `kinds_by_draw`
+) -> dict[str, dict[str, dict]]: # Run -> kind -> each (text, by draw), mean, most
+    "Mistakes of each kind over the draws of a run, for the text of the report."
+    def over(counts): return dict(each=", ".join(map(str, counts)), mean=f"{np.mean(counts):.0f}", most=max(counts))
+    return {run: {kind: over([counts[kind] for counts in of_draws.values()]) for kind in _KINDS}
+            for run, of_draws in found.items()}

@@ -195,7 +195,7 @@ def test_tiny_plan_makes_every_figure_and_table(tmp_path, run_here, capsys):
     assert "hardware" in result.stdout.split("part 1")[0]
     made = tmp_path / "report"
     assert {f.stem for f in (made / "figures").glob("*.pdf")} == set(REPORT_FIGURES) - OF_OTHER_RUNS
-    without = {"fresh", "other_cases", "tests", "times"}
+    without = {"flagships", "fresh", "other_cases", "tests", "times"}
     assert {f.stem for f in (made / "tables").glob("*.tex")} == {*TABLES, "numbers"} - without
     results = read_all_results(made / "results")
     assert {r["draw"] for r in results if r["method"] in CORE} == {0, 1}

@@ -126,10 +126,10 @@ def test_paper_builds_with_fewer_fresh_draws(copy):
 def test_paper_builds_and_stops_at_an_unknown_number(copy):
     build_paper(copy)
     numbers = copy / "tables/numbers.tex"
-    numbers.write_text(re.sub(r"\\defval\{mnist-100/sgan/result\}.*\n", "", numbers.read_text()))
+    numbers.write_text(re.sub(r"\\defval\{mnist-100/sgan/error\}.*\n", "", numbers.read_text()))
     failed = subprocess.run(BUILD, cwd=copy, capture_output=True)
     assert failed.returncode
-    assert "no result gives mnist-100/sgan/result" in (copy / "report.log").read_text(errors="replace")
+    assert "no result gives mnist-100/sgan/error" in (copy / "report.log").read_text(errors="replace")
 
 
 # The evidence, bit by bit

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COMPARED', 'TEST_HEADINGS', 'find_differences', 'flagship_differences', 'points_text', 'interval_text', 'p_text',
-           'difference_texts', 'differences_table', 'difference_values']
+           'difference_texts', 'difference_facts', 'differences_table', 'difference_values']
 
 # %% ../../nbs/report/differences.ipynb #aa5857a3
 from ..measuring.paired_tests import difference_by_draw, holm
@@ -80,6 +80,12 @@ def difference_texts(
     return dict(points=points_text(d["mean"]), interval=interval_text((d["low"], d["high"])),
                 p=p_text(d["p"]), holm=p_text(d["holm"]))
 
+def difference_facts(
+    d:dict, # From `find_differences`
+) -> dict[str, str|int]: # points, interval, p, holm; n, and wins of the first
+    "The same with the number of draws, for the text of the report."
+    return difference_texts(d) | {name: d[name] for name in ("n", "wins")}
+
 TEST_HEADINGS = "points", "95% interval", "p", "p, Holm" # Of the texts of `difference_texts` in a table
 
 def differences_table(
@@ -98,5 +104,5 @@ def difference_values(
     values = {}
     for (data, n, method, other), d in found.items():
         case = values.setdefault(f"{data.replace(':', '-')}-{n}", {})
-        case[f"{method}-over-{other}"] = difference_texts(d) | dict(n=d["n"], wins=d["wins"])
+        case[f"{method}-over-{other}"] = difference_facts(d)
     return values | dict(compared=len(found), below=sum(d["holm"] < 0.05 for d in found.values()))

@@ -15,7 +15,7 @@ from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
 from ..measuring.fresh_draws import error_rows, spread_parts
 from ..measuring.results_table import with_spread
-from .differences import difference_texts, find_differences, interval_text
+from .differences import difference_facts, find_differences, interval_text
 from .experiments import LEFT_OUT
 from .latex import tabular
 
@@ -98,7 +98,7 @@ def error_values(
     for seed, strategy in sorted({(r["seed"], r["strategy"]) for r in results}):
         for (data, n, method, other), d in find_differences(results, pairs, seed, strategy).items():
             name = with_seed(f"{method}-over-{other}", seed)
-            values[case_name(data, n, strategy)][name] = difference_texts(d) | dict(n=d["n"], wins=d["wins"])
+            values[case_name(data, n, strategy)][name] = difference_facts(d)
     return values
 
 # %% ../../nbs/report/fresh_results.ipynb #f7e5000d

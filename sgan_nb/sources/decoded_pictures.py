@@ -68,7 +68,6 @@ def several_frames(
     return (f"{len(named)} of {len(looked_at)} pictures looked at, such as {named[0]}, have several pages or frames: "
             "only the first of each is used")
 
-
 # %% ../../nbs/sources/decoded_pictures.ipynb #b7db6b03
 @dataclass(frozen=True)
 class DecodedPictures:

@@ -95,7 +95,6 @@ def warn_of_classes_below(
                       f"folders {', '.join(sorted(first)[:5])}: if these are the classes, move them to the top",
                       stacklevel=3)
 
-
 # %% ../../nbs/sources/folder_names.ipynb #3f10c00f
 def check_class_names(
     root:Path, # Folder of the pictures, for messages

@@ -107,7 +107,6 @@ def table_rows(
     tables = label_tables(folder)
     return _rows_of(tables, files, below) if tables else None
 
-
 # %% ../../nbs/sources/label_matching.ipynb #1abe0011
 def _tables_below(root:Path, files:list[str]) -> Iterator[tuple[Path, dict[str, LabelRow]]]:
     "The label files in folders of the pictures, but for those of the root; and their rows by file."
@@ -139,13 +138,12 @@ def warn_of_tables_below(
     rows:dict[str, LabelRow], # What is read, by file
 ) -> None:
     "Warn of labels in a file that is not read, of pictures without an answer in the one that is."
+    known = {name for name, row in rows.items() if row.label is not None or row.mark}
     for table, others in chain(_copies(root, files), _tables_below(root, files)):
-        known = {name for name, row in rows.items() if row.label is not None or row.mark}
         lost = [name for name, row in others.items() if row.label is not None and name not in known]
         if lost:
             warnings.warn(f"{table} is not read, and has labels of {len(lost):,} pictures that the label file which is "
                           f"read lacks: put its rows there, with names such as {lost[0]}", stacklevel=2)
-
 
 # %% ../../nbs/sources/label_matching.ipynb #1abe000d
 def warn_of_newcomers(
@@ -177,4 +175,3 @@ def keep_original(
     if not columns_not_kept(file): return
     copies = (file.with_name(f"{file.name}.original{n}") for n in ("", *range(2, 1000)))
     copy2(file, next(copy for copy in copies if not copy.exists()))
-

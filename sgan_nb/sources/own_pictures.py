@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 from ..basics.names import count_text
-from .decoded_pictures import (
-    DecodedPictures, look_at_some, nearly_black, read_decoded, several_frames)
+from .decoded_pictures import DecodedPictures, look_at_some, nearly_black, read_decoded, several_frames
 from .folder_layout import Layout, read_layout
 from .packaged_sets import held_out
 from .read_options import ReadOptions

@@ -4,6 +4,9 @@ TEXLIVE = texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 GENERATED = nbs sgan_nb report README.md RESULTS.md GUIDE.md pyproject.toml
 
+# Python keeps what it compiles, or each process that the tests start compiles all of torch anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install run gpu results evidence report test check house export outputs book docs lab
 
 help: ## list the targets

@@ -28,7 +28,7 @@ CASES = {  # equal in any number of processes: random are only batches and laten
                            propagation_start=0.0),
 }
 REAL = replace(METHODS["sgan"], data="digits", device="cpu", epochs=8)
-WHOLE = replace(METHODS["sgan"], data="digits", device="cpu", epochs=40, epoch_steps=4)
+WHOLE = replace(METHODS["sgan"], data="digits", device="cpu", epochs=10, epoch_steps=4)
 
 
 def record(config, data):

@@ -29,7 +29,7 @@ except Exception:  # ends as an interpreter does: with a traceback and 1
     sys.exit(1)
 """
 WHOLE = ["--method", "sgan", "--data", "digits", "--device", "cpu", "--no-figures",
-         "--epochs", "40", "--epoch-steps", "4"]
+         "--epochs", "10", "--epoch-steps", "4"]
 
 
 def sgan_train(folder, *options):

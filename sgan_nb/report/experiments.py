@@ -54,6 +54,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
             _FASHION | dict(methods=("augmented", "sgan"), n_labels=[1000])],
     "evidence": [dict(test_curve=False) | part for part in ( # The test set is read once, at the end of a run
         _MNIST_10 | dict(methods=SPINE),
+        _MNIST_10 | dict(methods=("sgan-staged",)),
         _MNIST_10 | dict(methods=("sgan-graph-long",)),
         _MNIST_10 | dict(methods=("sgan-graph-14",)), # For `make run`: under five minutes on two idle cores
         _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),

@@ -64,7 +64,7 @@ def learning_facts(
 _RECORDS = [f"{place}/*/*/draw-*/{name}" for place in ("results", "evidence") for name in ("*.json", "history.csv")]
 _SAID = ["one_network/*/*/draw-*/*.json", "one_network/*/*/draw-*/*.npy", "one_network/*.npy",
          "evidence/mnist-100/augmented/draw-*/*.npy", "evidence/mnist-100/sgan/draw-*/*.npy"] # Of test images
-_FOLLOWED = ("sgan", "sgan-graph", *LEFT_OUT) # Whose mistakes the text counts by kind
+_FOLLOWED = ("sgan", "sgan-graph", "sgan-staged", *LEFT_OUT) # Whose mistakes the text counts by kind
 _MORE_RECORDS = { # Table -> what else it is made from
     "one_network": ["one_network/*/*/draw-*/*.json"],
     "times": ["results/step_times.json"],

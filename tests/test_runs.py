@@ -16,7 +16,7 @@ from sgan_nb.use.train_command import train_command
 
 TRAIN = "import sys; from sgan_nb.use.train_command import train_command; sys.exit(train_command())"
 COMMAND = [sys.executable, "-c", TRAIN]
-SHORT = ["--data", "mnist-sample", "--epochs", "12", "--epoch-steps", "8", "--device", "cpu", "--no-figures"]
+SHORT = ["--data", "mnist-sample", "--epochs", "8", "--epoch-steps", "8", "--device", "cpu", "--no-figures"]
 
 
 def sgan_train(folder, *options, **limits):

@@ -23,8 +23,6 @@ _CONSISTENCY = dict(generator="none", terms="supervised consistency", input_nois
                     learning_rate=1e-3)
 _GRAPH = dict(terms="supervised unsupervised feature-matching mutual-information=1@0-0.05 consistency=1@0.7-0.9",
               pixel_labels=0.1, teacher="average", confidence=0.95)
-_STAGED = _GRAPH | dict(terms="supervised unsupervised feature-matching consistency=1@0.4-0.6 "
-                              "mutual-information=1@0.7-0.8")
 _PHOTOGRAPHS = dict(generator="none", discriminator="residual", augmentation="flip-affine",
                     labeled_augmentation="photograph", dropout=0.0, input_noise=0.0, batch_size=64,
                     labeled_batch_size=16, epochs=20, epoch_steps=400, learning_rate=1e-3, beta1=0.9, decay_start=0.6,
@@ -57,7 +55,8 @@ METHODS = {config.method: config for config in (
     TrainConfig("sgan-uda", terms="supervised unsupervised feature-matching consistency=1@0.7-0.9", confidence=0.95),
     TrainConfig("sgan-graph", **_GRAPH, epochs=20),
     TrainConfig("sgan-graph-14", **_GRAPH, epochs=14),
-    TrainConfig("sgan-staged", **_STAGED, epochs=20),
+    TrainConfig("sgan-staged", **_GRAPH | dict(terms="supervised unsupervised feature-matching consistency=1@0.4-0.6 "
+                                                     "mutual-information=1@0.7-0.8"), epochs=20),
     TrainConfig("sgan-graph-long", **_GRAPH | dict(pixel_labels=0.05), discriminator="strided-wide", epochs=40),
     TrainConfig("photographs", **_PHOTOGRAPHS, terms="supervised rotation"),
     TrainConfig("photographs-supervised", **_PHOTOGRAPHS, terms="supervised"),

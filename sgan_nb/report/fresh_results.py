@@ -15,7 +15,7 @@ from ..basics.plot_style import plot_style
 from ..measuring.benchmark import read_all_results
 from ..measuring.fresh_draws import error_rows, spread_parts
 from ..measuring.results_table import with_spread
-from .differences import difference_facts, find_differences, interval_text
+from .differences import ON_SOME_DRAWS, difference_facts, find_differences, interval_text
 from .experiments import LEFT_OUT
 from .latex import tabular
 
@@ -49,7 +49,7 @@ _BESIDE = [ # What we read of single networks with 100 labels of MNIST: source, 
     ("Kang et al. 2020", "0.57", "")]
 _ELSEWHERE = ("uda-alone", "uda-simple-alone", # In the table of claims
               "sgan-graph-16", # Between 14 and 20 epochs
-              "sgan-staged") # On some draws so far, the hardest among them
+              *ON_SOME_DRAWS)
 
 def _cells(row:dict) -> dict:
     "What both tables say of a row of `error_rows`."

@@ -39,7 +39,7 @@ WINGS = {
         "sheet_of_paper", "picture_input", "estimator_setup", "estimator", "half_precision", "formats",
         "model_card", "export", "request_limits", "answers", "service", "predictions", "thumbnails",
         "label_store", "check_sample", "label_counts", "label_guesses", "label_requests", "label_answers",
-        "labelling", "options", "train_command", "commands", "predict_commands", "labelling_command",
+        "labelling", "options", "serving", "train_command", "commands", "predict_commands", "labelling_command",
         "own_pictures_rounds", "waits", "measuring_commands"]),
     "report": ("from runs to figures, tables and the paper", [
         "experiments", "latex", "settings_tables", "method_tables", "differences", "fresh_results", "one_network",

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import warnings
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections import Counter
 from dataclasses import replace
 from errno import EACCES, EPERM, EROFS
@@ -20,8 +20,8 @@ from threading import Thread
 from typing import Any
 from unicodedata import normalize
 from ..basics.names import count_text
-from .commands import web_server
-from .options import command, listening_socket
+from .options import CommandParser, command
+from .serving import listening_socket, web_server
 
 # %% ../../nbs/use/labelling_command.ipynb #5df7124f
 COMMAND_KEYS = "nuqxhl?+-" # Single keys with which the page does something else than labeling
@@ -121,9 +121,9 @@ def _found(store:Any, taken_over:dict[str, Any], skipped:Counter) -> list[str]:
     return lines
 
 # %% ../../nbs/use/labelling_command.ipynb #4e428221
-def _label_parser() -> ArgumentParser:
+def _label_parser() -> CommandParser:
     "Options of sgan_label."
-    parser = ArgumentParser("sgan_label", description="Label a folder of pictures on a page in the browser: one key a "
+    parser = CommandParser("sgan_label", description="Label a folder of pictures on a page in the browser: one key a "
                             "picture. Every answer is in ROOT/labels.csv at once; pictures are never changed.")
     parser.add_argument("root", type=Path, help="folder of pictures, with or without class folders")
     parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="classes, in the order of their keys")

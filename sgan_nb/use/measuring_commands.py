@@ -6,18 +6,18 @@
 __all__ = ['benchmark_command', 'speed_command']
 
 # %% ../../nbs/use/measuring_commands.ipynb #76b80286
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from tabulate import tabulate
 from ..methods.settings import TrainConfig
-from .options import add_settings, check_place, chosen_config, command, given_settings, labels_count
-from .options import print_files
+from .options import CommandParser, add_settings, check_place, chosen_config, command, given_settings
+from .options import labels_count, print_files
 
 # %% ../../nbs/use/measuring_commands.ipynb #5fea3cc0
-def _benchmark_parser() -> ArgumentParser:
+def _benchmark_parser() -> CommandParser:
     "Options of sgan_benchmark."
-    parser = ArgumentParser("sgan_benchmark", description="Run a grid of methods, data sets, label counts and draws; "
+    parser = CommandParser("sgan_benchmark", description="Run a grid of methods, data sets, label counts and draws; "
                             "finished cells are skipped, interrupted ones continued. Settings given here replace those "
                             "of every method. sgan_train --names lists all names that options take.")
     parser.add_argument("--methods", nargs="+", default=["baseline", "sgan"], help="methods (default: baseline sgan)")
@@ -30,7 +30,7 @@ def _benchmark_parser() -> ArgumentParser:
     add_settings(parser, skip=("method", "data", "n_labels", "draw", "seed"))
     return parser
 
-def _add_ways_to_run(parser:ArgumentParser) -> None:
+def _add_ways_to_run(parser:CommandParser) -> None:
     "Options that say how the cells are computed, and where to."
     parser.add_argument("--ensemble", action="store_true", help="add a soft vote over the seeds of each draw")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the cores (default: 1)")
@@ -87,9 +87,9 @@ def _vote(results:list[dict], cells:list[TrainConfig]) -> list[dict]:
     return [vote for data in sets for vote in ensemble([r for r in results if r["data"] == data.name], data)]
 
 # %% ../../nbs/use/measuring_commands.ipynb #3d1dfa89
-def _speed_parser() -> ArgumentParser:
+def _speed_parser() -> CommandParser:
     "Options of sgan_speed."
-    parser = ArgumentParser("sgan_speed", description="Time a method's training step on this machine, in parts, "
+    parser = CommandParser("sgan_speed", description="Time a method's training step on this machine, in parts, "
                             "against the machine's ceiling. sgan_train --names lists all names that options take.")
     parser.add_argument("--method", default="sgan", help="name of the method (default: sgan)")
     parser.add_argument("--steps", type=int, default=30, help="steps that are timed (default: 30)")
@@ -105,7 +105,7 @@ def _speed_parser() -> ArgumentParser:
     add_settings(parser, skip=("method", "draw"))
     return parser
 
-def _add_comparisons(parser:ArgumentParser) -> None:
+def _add_comparisons(parser:CommandParser) -> None:
     "Options that ask for accuracies: when one is reached, and which is reached at the end."
     parser.add_argument("--target", type=float, help="time whole processes instead, from their start to this test "
                         "accuracy in percent")

@@ -9,17 +9,16 @@ __all__ = ['predict_command', 'sort_command']
 import json
 import re
 import warnings
-from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 from tabulate import tabulate
 from ..basics.names import count_text
-from .options import check_place, command
+from .options import CommandParser, check_place, command
 
 # %% ../../nbs/use/predict_commands.ipynb #d5d644c0
-def _predict_parser() -> ArgumentParser:
+def _predict_parser() -> CommandParser:
     "Options of sgan_predict."
-    parser = ArgumentParser("sgan_predict", description="Class, probability and p(fake) of pictures. Files that cannot "
+    parser = CommandParser("sgan_predict", description="Class, probability and p(fake) of pictures. Files that cannot "
                             "be read are named at the end; the exit code is then 1.")
     parser.add_argument("run", type=Path, help="run folder, or its best_discriminator file")
     parser.add_argument("pictures", type=Path, nargs="+", help="picture files, or folders of them")
@@ -94,7 +93,7 @@ def sort_command(
     arguments:list[str]|None=None, # Options and their values; None: those of the process
 ) -> None:
     "sgan_sort: pictures in a folder a class, as a table of predictions says."
-    parser = ArgumentParser("sgan_sort", description="Copy pictures into a folder for each class, as the table says "
+    parser = CommandParser("sgan_sort", description="Copy pictures into a folder for each class, as the table says "
                             "that sgan_predict --csv wrote; doubtful ones go to unlabeled/. The originals stay where "
                             "they are.")
     parser.add_argument("folder", type=Path, help="folder of the pictures")

@@ -6,10 +6,10 @@
 __all__ = ['settings_for', 'train_command']
 
 # %% ../../nbs/use/train_command.ipynb #311bf79b
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
-from .options import add_names, add_settings, chosen_config, command, print_files
+from .options import CommandParser, add_names, add_settings, chosen_config, command, print_files
 
 # %% ../../nbs/use/train_command.ipynb #8d000728
 def settings_for(
@@ -24,9 +24,9 @@ def settings_for(
     return replace(chosen, n_labels=0, epochs=10, epoch_steps=300)
 
 # %% ../../nbs/use/train_command.ipynb #bb6e17ec
-def _train_parser() -> ArgumentParser:
+def _train_parser() -> CommandParser:
     "Options of sgan_train."
-    parser = ArgumentParser("sgan_train", description="Train a method on one draw of labels; write a run folder. "
+    parser = CommandParser("sgan_train", description="Train a method on one draw of labels; write a run folder. "
                             "Several processes started by torchrun train it together. --names lists what options take.")
     parser.add_argument("--method", help="name of the method (default: sgan; for own pictures in color, "
                         "of 32 pixels or more: photographs)")

@@ -70,6 +70,11 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
           for m in ("uda", "uda-simple")), # The same steps on the labels alone
         _MNIST | _FIVE | dict(methods=("uda", "uda-simple")),
         *(_MNIST | _FIVE | dict(methods=("sgan-graph",), method=m) | part for m, part in LEFT_OUT.items()),
+        _MNIST | dict(methods=("sgan",), discriminator="conv", draws=[3], epochs=4, method="sgan-conv-views"), # A tenth
+        *(_MNIST | dict(methods=("uda",), draws=[3], annealing=a, method=f"uda-{a}") for a in ("linear", "log", "exp")),
+        _MNIST | dict(methods=("uda",), draws=[3], confidence=0.0, method="uda-unmasked"),
+        _FASHION | dict(methods=("improved-gan",), draws=[3], epochs=100, method="improved-gan-100"),
+        _FASHION | dict(methods=("augmented",), n_labels=[60_000], draws=[3], method="augmented-all"), # No label unknown
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=16, method="sgan-graph-16"),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=10, method="sgan-graph-10"))],
     "gpu": [_MNIST_10 | dict(methods=SPINE),

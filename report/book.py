@@ -43,8 +43,8 @@ WINGS = {
         "own_pictures_rounds", "waits", "measuring_commands"]),
     "report": ("from runs to figures, tables and the paper", [
         "experiments", "latex", "settings_tables", "method_tables", "differences", "fresh_results", "one_network",
-        "wrong_modes", "numbers", "manifest", "figures_of_runs", "evaluated_runs", "figures_of_networks", "work",
-        "tables", "build"]),
+        "wrong_modes", "pseudo_labels", "numbers", "manifest", "figures_of_runs", "evaluated_runs",
+        "figures_of_networks", "work", "tables", "build"]),
 }
 READING_ORDER = [*SPINE, *(f"{wing}/{name}" for wing, (_, names) in WINGS.items() for name in names), "99_gpu_run"]
 

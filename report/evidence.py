@@ -1,8 +1,9 @@
 """Run what is missing on fresh draws and keep its records: `make evidence`, again and again.
 
-Frozen settings on draws 3 to 12, most important cells first, two workers of one thread: the first part of the evidence
-plan, then the runs on one network and those whose mistakes are counted by kind (on a draw of the development), then the
-other parts. What is finished is skipped, what was interrupted continues from its last epoch.
+Frozen settings on draws 3 to 12, most important cells first, two workers of one thread: the first part of the
+evidence plan, then the runs on one network, those whose mistakes are counted by kind (on a draw of the development)
+and those whose pseudo-labels are counted, then the other parts. What is finished is skipped, what was interrupted
+continues from its last epoch.
 """
 import os
 import shutil
@@ -27,10 +28,12 @@ def run_all():
     "Everything that is not there yet."
     from sgan_nb.report.experiments import run_plan
     from sgan_nb.report.one_network import run_variants
+    from sgan_nb.report.pseudo_labels import follow_all
     from sgan_nb.report.wrong_modes import follow_modes
     run_plan("evidence", RUNS / "evidence", 1)
     run_variants(RUNS / "one_network", workers=int(os.environ.get("WORKERS", 2)))
     follow_modes(REPORT / "wrong_modes", [100])
+    follow_all(REPORT / "pseudo_labels")
     run_plan("evidence", RUNS / "evidence")
 
 

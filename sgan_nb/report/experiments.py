@@ -20,7 +20,6 @@ from ..runs.run_folder import read_record, read_results, save_json
 # %% ../../nbs/report/experiments.ipynb #48a6f4aa
 CORE = ("baseline", "augmented", "sgan-plain", "sgan", "sgan-uda") # Each adds one ingredient to the one before
 _APART = ("photographs", "photographs-supervised", "sgan-graph-14") # For photographs; for `make run`
-_OTHERS = tuple(method for method in METHODS if method not in (*CORE, *_APART))
 _COMPARED = ("petrova", "petrova-supervised", "uda", "uda-simple", "fixmatch", "sgan-propagation")
 _TINY = dict(data=["mnist-sample"], n_labels=[100], draws=[0], epochs=2, epoch_steps=2)
 _MNIST, _FASHION = (dict(data=[data], n_labels=[100], draws=range(3)) for data in ("mnist", "fashion-mnist"))
@@ -35,6 +34,21 @@ LEFT_OUT = { # Name -> what leaves out one part of `sgan-graph`; its other setti
     "sgan-graph-no-graph": dict(pixel_labels=0.0),
     "sgan-graph-no-information": dict(terms="mutual-information=0"),
     "sgan-graph-no-consistency": dict(terms="consistency=0")}
+_ABLATION = tuple(dict(methods=("sgan-graph",), method=method) | part for method, part in LEFT_OUT.items())
+_ALONE = tuple(dict(methods=(method,), terms="consistency=0", epoch_steps=299, method=f"{method}-alone")
+               for method in ("uda", "uda-simple")) # The same steps on the labels alone
+_VARIANTS = (dict(methods=("uda-annealed",)), # Curve: log
+             *(dict(methods=("uda",), annealing=curve, method=f"uda-{curve}") for curve in ("linear", "exp")),
+             dict(methods=("uda",), confidence=0.0, method="uda-unmasked"),
+             dict(methods=("sgan",), discriminator="conv", epochs=4, method="sgan-conv-views")) # A tenth of sgan-conv
+_TUTORIAL = dict(epochs=22, epoch_steps=1000, batch_size=64, labeled_batch_size=100, learning_rate=2e-3,
+                 generator_learning_rate=2e-3) # Of petrova: 22,000 steps
+_PUBLISHED = (dict(methods=("improved-gan",)), # 300 epochs
+              dict(methods=("sgan-conv",), epochs=77, test_curve=True), # A best epoch on the test set was claimed
+              dict(methods=("petrova",)) | _TUTORIAL,
+              dict(methods=("complement",), epochs=2000)) # The longest, so the last
+_OTHERS = tuple(method for method in METHODS
+                if method not in (*SPINE, *CORE, *_APART, *(part["methods"][0] for part in _PUBLISHED)))
 PLANS = { # Name -> parts: arguments of `benchmark_cells`
     "tiny": [_TINY | dict(methods=CORE, draws=[0, 1]),
              _TINY | dict(methods=("improved-gan", "odena", "sgan-graph")),
@@ -66,33 +80,29 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
         _MNIST | dict(methods=("improved-gan",), draws=[3, 4], epochs=150, method="improved-gan-150"),
         *(_MNIST | _THREE | _EQUAL | dict(methods=(m,), method=f"{m}-40") for m in ("improved-gan", "complement")),
         _MNIST | _FIVE | dict(methods=("odena",), epochs=5),
-        *(_MNIST | _FIVE | dict(methods=(m,), terms="consistency=0", epoch_steps=299, method=f"{m}-alone")
-          for m in ("uda", "uda-simple")), # The same steps on the labels alone
+        *(_MNIST | _FIVE | part for part in _ALONE),
         _MNIST | _FIVE | dict(methods=("uda", "uda-simple")),
-        *(_MNIST | _FIVE | dict(methods=("sgan-graph",), method=m) | part for m, part in LEFT_OUT.items()),
-        _MNIST | dict(methods=("sgan",), discriminator="conv", draws=[3], epochs=4, method="sgan-conv-views"), # A tenth
-        *(_MNIST | dict(methods=("uda",), draws=[3], annealing=a, method=f"uda-{a}") for a in ("linear", "log", "exp")),
-        _MNIST | dict(methods=("uda",), draws=[3], confidence=0.0, method="uda-unmasked"),
+        *(_MNIST | _FIVE | part for part in _ABLATION),
+        *(_MNIST | part | dict(draws=[3]) for part in _VARIANTS),
         _FASHION | dict(methods=("improved-gan",), draws=[3], epochs=100, method="improved-gan-100"),
-        _FASHION | dict(methods=("augmented",), n_labels=[60_000], draws=[3], method="augmented-all"), # No label unknown
+        _FASHION | dict(methods=("augmented",), n_labels=[60_000], draws=[3], method="augmented-all"),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=16, method="sgan-graph-16"),
         _MNIST_10 | dict(methods=("sgan-graph",), epochs=10, method="sgan-graph-10"))],
-    "gpu": [_MNIST_10 | dict(methods=SPINE),
-            _MNIST_10 | dict(methods=CORE),
-            _FASHION_10 | dict(methods=CORE),
-            _MNIST_10 | dict(methods=_OTHERS),
-            _FASHION_10 | dict(methods=_OTHERS),
-            _MNIST_10 | _COUNTS | dict(methods=CORE),
-            _MNIST_10 | _COUNTS | dict(methods=_OTHERS),
-            _MNIST_10 | dict(methods=("augmented", "sgan"), strategy="representative"),
-            _FASHION_10 | dict(methods=CORE, n_labels=[1000])],
+    "gpu": [dict(test_curve=False) | part for part in ( # The most important first
+        _MNIST_10 | dict(methods=SPINE),
+        _FASHION_10 | dict(methods=SPINE),
+        _MNIST_10 | _COUNTS | dict(methods=SPINE),
+        _MNIST_10 | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
+        *(_MNIST_10 | part for part in (*_PUBLISHED, *_ABLATION, *_VARIANTS, *_ALONE)),
+        _MNIST_10 | dict(methods=(*CORE, *_OTHERS)),
+        *(_FASHION_10 | part for part in (dict(methods=(*CORE, *_OTHERS)), *_PUBLISHED)),
+        _FASHION_10 | dict(methods=CORE, n_labels=[1000]),
+        _MNIST_10 | dict(methods=("augmented", "sgan"), strategy="representative"),
+        _MNIST_10 | _COUNTS | dict(methods=(*CORE, *_OTHERS)))],
     "none": [],
 }
 
 # %% ../../nbs/report/experiments.ipynb #11a750f6
-_PUBLISHED = dict(epochs=22, epoch_steps=1000, batch_size=64, labeled_batch_size=100, learning_rate=2e-3,
-                  generator_learning_rate=2e-3) # Of petrova: 22,000 steps
-
 def plan_parts(
     plan:str, # tiny, cpu, evidence, gpu or none
 ) -> list[dict]: # Arguments of `benchmark_cells` for each part
@@ -105,12 +115,13 @@ def plan_parts(
     ours = pictures | dict(methods=("photographs", "photographs-supervised"))
     petrova = pictures | dict(methods=("petrova-supervised", "petrova"), augmentation="flip-affine")
     strategies = [dict(strategy=name) for name in ("random", "representative")]
-    once = petrova | _PUBLISHED | dict(methods=("petrova",), draws=[3], test_curve=True)
+    once = petrova | _TUTORIAL | dict(methods=("petrova",), draws=[3], test_curve=True)
     added = {"evidence": [ours | _FIVE, ours | _THREE | strategies[1], once | dict(epochs=5, method="petrova-5"),
                           once | dict(discriminator="residual", method="petrova-residual")],
              "cpu": [petrova | strategy for strategy in strategies],
-             "gpu": [ours | dict(epochs=60), *(petrova | _PUBLISHED | strategy for strategy in strategies)]}
-    return PLANS[plan] + added[plan]
+             "gpu": [part | way for way in strategies for part in (ours | dict(epochs=60), petrova | _TUTORIAL)]}
+    first = 1 if plan == "gpu" else len(PLANS[plan]) # On a GPU right after the headline
+    return PLANS[plan][:first] + added[plan] + PLANS[plan][first:]
 
 # %% ../../nbs/report/experiments.ipynb #bba692f5
 def choose_plan() -> str: # As `SGAN_PLAN` says, else gpu where there is one, else cpu

@@ -94,9 +94,11 @@ def row(name):
 def tables():
     "The cells that list notebooks, by the page and the heading that they stand in: the chapters, and everything."
     head = ["", "| notebook | what it is about |", "|---|---|"]
-    spine = ["## The notebooks", "", "Seven chapters are the book, read in this order; the wings are for those who "
-             "need them ([all notebooks](../GUIDE.md#all-notebooks)).", "`make docs` builds all of them, with an API "
-             "reference, as a site to be read without Jupyter.", *head, *map(row, SPINE)]
+    chapters = ", ".join(f"[{title_and_summary(name)[0]}]({name}.ipynb)" for name in SPINE)
+    spine = ["## The notebooks", "", textwrap.fill(
+        f"Seven chapters are the book, read in this order: {chapters}. The wings are for those who need them ([all "
+        "notebooks](../GUIDE.md#all-notebooks)). `make docs` builds all of them, with an API reference, as a site to "
+        "be read without Jupyter.", 120, break_long_words=False, break_on_hyphens=False)]
     everything = ["## All notebooks", "", "They run from top to bottom on a CPU, without data on disk, but for cells "
                   "marked `#| slow`, which are run on demand:", "some of these read or download MNIST and "
                   "Fashion-MNIST. Only the last notebook trains for hours. The notebooks of a", "folder export a "
@@ -144,6 +146,7 @@ def page(name):
     notebook = nbformat.read(NBS / f"{name}.ipynb", as_version=4)
     notebook.metadata.language_info = {"name": "python"}
     notebook.cells = [cell for cell in notebook.cells if not re.match(r"#\| *(hide\b|default_exp)", cell.source)]
+    alternatives = [re.search(r"(?m)^#\| *fig-alt: *(.+)", cell.source) for cell in notebook.cells]
     for cell in notebook.cells:
         if re.match(r"#\| *echo: *false", cell.source): cell.metadata.tags = ["output_only"]
         if cell.cell_type == "markdown": cell.source = at_top_level(cell.source)
@@ -153,6 +156,9 @@ def page(name):
     config = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": ["output_only"]}})
     names = {"unique_key": PAGES[name].removesuffix(".md").lower(), "output_files_dir": PICTURES}
     markdown, resources = MarkdownExporter(config=config).from_notebook_node(notebook, names)
+    for place, text in enumerate(alternatives): # of a picture nbconvert says that it is a png
+        file = f"]({PICTURES}/{names['unique_key']}_{place}_"
+        if text: markdown = markdown.replace(f"![png{file}", f"![{text[1]}{file}")
     markdown = re.sub(r"\n(?: *\n){2,}", "\n\n", markdown).strip()
     return f"<!-- Written by `make book` from nbs/{name}.ipynb -->\n\n{markdown}\n", resources["outputs"]
 

@@ -223,6 +223,11 @@ def test_links_lead_to_files(name):
         assert (ROOT / "nbs" / target).exists(), f"{place} does not exist"
 
 
+@pytest.mark.parametrize("file", book.PAGES.values())
+def test_pictures_of_pages_are_described(file):
+    assert "![png]" not in (ROOT / file).read_text(encoding="utf-8"), "the cell needs a line #| fig-alt: ..."
+
+
 # The notebooks
 
 @pytest.fixture(params=NOTEBOOKS)

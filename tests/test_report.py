@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from sgan_nb.measuring.benchmark import read_all_results
+from sgan_nb.measuring.fresh_draws import error_rows
+from sgan_nb.measuring.results_table import with_spread
 from sgan_nb.report import build
 from sgan_nb.report.build import REPORT_FIGURES
 from sgan_nb.report.experiments import CORE, SPINE
+from sgan_nb.report.fresh_results import read_fresh
 from sgan_nb.report.manifest import read_manifest, report_problems
 from sgan_nb.report.tables import TABLES, write_tables
 from sgan_nb.report.work import Work
@@ -60,6 +63,25 @@ def test_committed_tables_are_those_of_the_results(copy):
     for table in sorted((REPORT / "tables").glob("*.tex")):
         written = (copy / "tables" / table.name).read_text()
         assert written == table.read_text(), f"{table.name} is out of date: SGAN_PLAN=none make gpu"
+
+
+def not_on_the_page(results):
+    "Rows of `error_rows` that RESULTS.md has not or with other draws, mean or deviation."
+    lines = (ROOT / "RESULTS.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:]] for line in lines if line.startswith("| [")]
+    said = {(re.match(r"\[([^]]+)", method)[1], *place): (draws, error)
+            for method, *place, _, _, draws, error in (row[:8] for row in cells)}
+    wanted = {(r["method"], r["data"], f"{r['labels']} {r['strategy']}".removesuffix(" random"), str(r["seed"])):
+              (str(r["runs"]), with_spread(r["error"], r["std"])) for r in error_rows(results)}
+    return [row for row, text in wanted.items() if said.get(row) != text]
+
+
+def test_results_page_is_that_of_the_fresh_draws():
+    results = read_fresh(REPORT)
+    assert all(abs(r["accuracy"] - 100 + 100 * r["errors"] / r["n"]) < 1e-6 for r in results)
+    assert not_on_the_page(results) == [], "run make outputs NB=nbs/results.ipynb, then make book"
+    last = results[-1]
+    assert len(not_on_the_page([*results[:-1], last | {"errors": last["errors"] + 100}])) == 1
 
 
 def test_deleted_result_is_named(copy):

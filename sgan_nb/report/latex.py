@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PUBLISHED_STEPS', 'escape_latex', 'tabular', 'without_ending', 'recorded_steps', 'steps_of', 'budget_cells',
-           'methods_table', 'cases_table', 'draws_table', 'published_table']
+           'methods_table', 'mean_interval', 'cases_table', 'draws_table', 'published_table']
 
 # %% ../../nbs/report/latex.ipynb #39cc6d80
 import re
+from scipy.stats import t
 from ..measuring.results_table import PUBLISHED, PUBLISHED_ERRORS, given_epochs, with_spread, without_hash
 from ..runs.run_folder import read_history
 
@@ -39,7 +40,7 @@ PUBLISHED_STEPS = { # Method -> steps of its published budget
     "improved-gan": 180_000, # 300 epochs of 600
     "complement": 1_200_000, # 2,000 epochs of 600 in the published program
     "fixmatch": 2 ** 20,
-    "petrova": 22_000}
+    "petrova": 22_000, "petrova-residual": 22_000}
 
 def without_ending(
     method:str, # Name of a method, which may end in its number of epochs or in -alone
@@ -81,8 +82,17 @@ def methods_table(
     "Accuracy of methods on one data set with one number of labels, beside what was published."
     return tabular([{
         "method": r["method"], "n": r["draws"], "test accuracy (%)": with_spread(r["accuracy"], r["std"]),
-        "worst": f"{r['worst']:.2f}", "best on test": f"{r['best_on_test']:.2f}" if r["best_on_test"] else "",
-        **budget_cells(r, steps), "published (%)": _published(r)} for r in rows], "lrrrrrrl")
+        "worst": f"{r['worst']:.2f}", "95% interval": mean_interval(r),
+        "best on test": f"{r['best_on_test']:.2f}" if r["best_on_test"] else "",
+        **budget_cells(r, steps), "published (%)": _published(r)} for r in rows], "lrrrrrrrl")
+
+def mean_interval(
+    row:dict, # From `summarize`
+) -> str: # Such as "98.59 to 99.25"; nothing for fewer than three runs
+    "95% interval of a mean accuracy (Student 1908), cut at 100, in percent."
+    if row["runs"] < 3: return ""
+    half = t.ppf(0.975, row["runs"] - 1) * row["std"] / row["runs"] ** 0.5
+    return f"{row['accuracy'] - half:.2f} to {min(100, row['accuracy'] + half):.2f}"
 
 def _published(row:dict) -> str:
     "The number that was published for a row of `summarize`, without its source."
@@ -99,8 +109,8 @@ def cases_table(
         "data": r["data"].removeprefix("folder:"), "labels": r["labeled"], "chosen": r["strategy"],
         "method": r["method"], "n": r["draws"],
         "test accuracy (%)": with_spread(r["accuracy"], r["std"]), "worst": f"{r['worst']:.2f}",
-        "best on test": f"{r['best_on_test']:.2f}" if r["best_on_test"] else "",
-        "steps": budget_cells(r, steps)["steps"]} for r in rows], "lrllrrrrr")
+        "95% interval": mean_interval(r), "best on test": f"{r['best_on_test']:.2f}" if r["best_on_test"] else "",
+        "steps": budget_cells(r, steps)["steps"]} for r in rows], "lrllrrrrrr")
 
 # %% ../../nbs/report/latex.ipynb #07bfc03a
 def draws_table(

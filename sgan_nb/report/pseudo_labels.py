@@ -23,8 +23,8 @@ from ..runs.threads import as_a_run
 from ..training import train_epoch
 
 # %% ../../nbs/report/pseudo_labels.ipynb #5e1f0007
-PSEUDO_LABEL_RUNS = {data: replace(METHODS["uda"], data=data, draw=3, epochs=12, epoch_steps=100)
-                     for data in ("mnist", "fashion-mnist")} # 1,200 steps; `uda` itself has 1,196
+PSEUDO_LABEL_RUNS = {data: replace(METHODS["uda-simple"], data=data, draw=3, epochs=12, epoch_steps=100)
+                     for data in ("mnist", "fashion-mnist")} # 1,200 steps; `uda-simple` itself has 1,196
 
 def count_looks(
     said:np.ndarray, # Classes by look and image, shape (L, N)

@@ -7,8 +7,11 @@ __all__ = ['NOT_SETTINGS', 'read_configs', 'setting_text', 'shown_settings', 'se
            'networks_table']
 
 # %% ../../nbs/report/settings_tables.ipynb #4abd3a1b
+from collections.abc import Callable
 from dataclasses import fields
-from ..methods.networks import build_networks
+from inspect import getdoc
+from ..generator import GENERATORS
+from ..methods.networks import DISCRIMINATORS, build_networks
 from ..methods.settings import TrainConfig
 from ..methods.term_weights import Weight
 from .latex import tabular
@@ -77,12 +80,20 @@ def settings_differences(
 def networks_table(
     configs:dict[str, dict], # From `read_configs`
 ) -> str: # LaTeX
-    "Networks and their sizes, counted from networks built as configured."
-    rows = []
+    "Networks, their layers and sizes, counted from networks built as configured, and the methods that use them."
+    users = {}
     for method, saved in configs.items():
         config = saved["config"]
         networks = build_networks(config, saved["image_shape"], len(saved["classes"]))
-        sizes = [sum(p.numel() for p in net.parameters()) if net is not None else 0 for net in networks]
-        rows.append({"method": method, "discriminator": config.discriminator, "parameters": f"{sizes[0]:,}",
-                     "generator": config.generator, "parameters ": f"{sizes[1]:,}" if sizes[1] else ""})
-    return tabular(rows, "llrlr")
+        names, makers_of = (config.discriminator, config.generator), (DISCRIMINATORS, GENERATORS)
+        for name, makers, network in zip(names, makers_of, networks):
+            if network is None: continue
+            size = sum(p.numel() for p in network.parameters())
+            users.setdefault((makers is GENERATORS, name, _layers(makers[name]), size), []).append(method)
+    return tabular([{"network": name, "layers": layers, "parameters": f"{size:,}", "of": ", ".join(methods)}
+                    for (_, name, layers, size), methods in sorted(users.items())], "lp{2.1in}rp{2.1in}")
+
+def _layers(maker:Callable) -> str:
+    "What a network says of itself, in one line, with the settings that a name stands for."
+    given = ", ".join(f"{name} {value}" for name, value in getattr(maker, "keywords", {}).items())
+    return getdoc(getattr(maker, "func", maker)).splitlines()[0].rstrip(".") + f" ({given})" * bool(given)

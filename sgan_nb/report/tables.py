@@ -18,7 +18,7 @@ from .fresh_results import fresh_table, fresh_values, other_cases_table
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
                                   recorded_steps)
 from .manifest import record_sources
-from .method_tables import claims_table, overview_table, times_table
+from .method_tables import FURTHER_CLAIMS, claims_table, overview_table, times_table
 from .numbers import number_values, numbers_tex
 from .one_network import ingredients_table, one_network_table, one_network_values
 from .settings_tables import networks_table, read_configs, settings_differences, settings_table
@@ -110,11 +110,12 @@ def _kinds(work:Work) -> dict:
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show
-    "overview": lambda work: overview_table(_configs(work), summarize(work.main + work.fresh),
-                                            recorded_steps(work.main + work.fresh)),
+    "overview": lambda work: overview_table(_configs(work), summarize(_of_methods(work)),
+                                            recorded_steps(_of_methods(work))),
     "methods": lambda work: methods_table(summarize(work.main), recorded_steps(work.main)),
     "cases": lambda work: _cases(work, _other_results(work)),
     "claims": lambda work: claims_table(summarize(work.results) + summarize(_first_seed(work.evidence))),
+    "claims_further": lambda work: claims_table(summarize(_first_seed(work.evidence)), FURTHER_CLAIMS),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
     "fresh": lambda work: fresh_table(work.fresh),
     "flagships": lambda work: differences_table(found) if (found := flagship_differences(work.evidence)) else None,
@@ -134,8 +135,15 @@ def _first_seed(results:list[dict]) -> list[dict]:
     return [r for r in results if not r["seed"]]
 
 def _configs(work:Work) -> dict:
-    "Recorded settings of every method of the main case; those of draws 0 to 2 where there are such."
-    return read_configs(work.main + work.fresh)
+    "Recorded settings of every method; those of draws 0 to 2 where there are such."
+    return read_configs(_of_methods(work))
+
+def _of_methods(work:Work) -> list[dict]:
+    "Runs of the main case, then those of methods that were run on photographs alone."
+    runs = work.main + work.fresh
+    known = {r["method"] for r in runs}
+    return runs + [r for r in work.evidence if r["data"].startswith("folder:") and r["strategy"] == "random"
+                   and r["method"] not in known]
 
 def _times(work:Work) -> str|None:
     "Table of what each method costs, where steps were timed."

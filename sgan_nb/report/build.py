@@ -143,12 +143,14 @@ def _choices(work:Work) -> list:
     methods = {r["method"] for r in here if r["strategy"] == "representative"}
     return [r for r in here if r["method"] in methods]
 
+_CONVERGING = tuple(method for method in CORE if method != "sgan-uda") # Which is `sgan` for most of its budget
+
 REPORT_FIGURES:dict[str, FigureRow] = {
     # From records
     "learning-sgan": _learning("sgan"),
     "learning-best": _learning("best"),
-    "convergence": _of_runs(lambda work: {m: found for m in CORE if (found := work.histories(m))}, plot_convergence,
-                            CORE, "*"),
+    "convergence": _of_runs(lambda work: {m: found for m in _CONVERGING if (found := work.histories(m))},
+                            plot_convergence, _CONVERGING, "*"),
     "comparison": _of_runs(lambda work: work.main, plot_errors),
     "ingredients": FigureRow(lambda work: work.one_network,
                              lambda results: plot_errors(results, list(NETWORK_RUNS)),

@@ -6,7 +6,9 @@
 __all__ = ['mean_history', 'plot_learning', 'plot_convergence', 'plot_errors', 'plot_label_counts']
 
 # %% ../../nbs/report/figures_of_runs.ipynb #7b085d96
+from itertools import cycle
 from statistics import mean, stdev
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -102,7 +104,7 @@ def plot_errors(
             errors = [100 - r["accuracy"] for r in results if r["method"] == method]
             axes.plot(errors, len(errors) * [y], "o", color="0.45", markersize=4, markeredgecolor="white",
                       markeredgewidth=0.4)
-            axes.plot([mean(errors)], [y], "|", color="black", markersize=12, markeredgewidth=2)
+            axes.plot([mean(errors)], [y], "|", color="black", markersize=50 * row_inches, markeredgewidth=2)
             axes.annotate(f"{mean(errors):.2f}  (n = {len(errors)})", (1.01, y), xycoords=("axes fraction", "data"),
                           va="center", fontsize=8)
         axes.set(yticks=range(len(methods)), yticklabels=methods, xlabel="test error (%)", xscale="log",
@@ -115,11 +117,12 @@ def plot_label_counts(
     results:list[dict], # Results of runs on MNIST, labels chosen at random
     methods:tuple[str, ...]=("baseline", "augmented", "sgan", "sgan-uda", "sgan-graph"), # Own methods to draw
 ) -> Figure: # One row of marks per number of labels
-    "Test error by number of labels: own runs black, published values grey; of these the series, not single points."
+    "Test error by number of labels: own runs in color, published values grey; of these the series, not single points."
     published = [(name, points) for name, points in PUBLISHED_ERRORS.items() if len(points) > 1]
     own = [(f"{m} (here)", points) for m in methods if (points := _errors_by_labels(results, m))]
     series = {name: (points, f":{mark}", "none", "0.45") for (name, points), mark in zip(published, "os^DvP<>")}
-    series |= {name: (points, f":{mark}", "full", "black") for (name, points), mark in zip(own, "X^oDs")}
+    colors = cycle(sns.color_palette("colorblind"))
+    series |= {name: (points, f":{mark}", "full", color) for (name, points), mark, color in zip(own, "X^oDs", colors)}
     counts = sorted({n for points, *_ in series.values() for n in points})
     with plot_style():
         figure = Figure(figsize=(5.5, 3.4), layout="constrained")
@@ -135,7 +138,8 @@ def plot_label_counts(
 
 def _count_columns(axes:Axes, counts:list[int]) -> None:
     "A column for each number of labels, parted by lines."
-    for n in range(1, len(counts)): axes.axvline(n - 0.5, color="0.85", linewidth=0.6)
+    for n in range(1, len(counts)): axes.axvline(n - 0.5, color="0.6", linewidth=0.8)
+    axes.grid(visible=False, axis="x")
     axes.set(xlabel="labeled images", xticks=range(len(counts)), xticklabels=counts, xlim=(-0.5, len(counts) - 0.5))
 
 _LOWEST = 0.2 # Percent, the foot of the axis

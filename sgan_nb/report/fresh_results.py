@@ -106,6 +106,7 @@ _PAIRS = { # Case -> (method, other): differences that the text gives
     "mnist-100": [("augmented", "baseline"), ("sgan", "augmented"), ("sgan", "baseline"), ("sgan-graph", "sgan"),
                   ("sgan-graph", "baseline"), ("sgan-graph-long", "sgan-graph"), ("sgan-graph-10", "sgan"),
                   ("sgan-graph", "sgan-20"), ("sgan-staged", "sgan-graph"), ("sgan", "uda"),
+                  ("sgan", "sgan-graph-no-game"),
                   ("complement-40", "improved-gan-40"),
                   ("uda", "uda-alone"), ("uda-simple", "uda-simple-alone"),
                   *(("sgan-graph", less) for less in LEFT_OUT)],
@@ -150,12 +151,12 @@ def plot_mean_mistakes(
     columns = min(2, len(predictions))
     rows = -(-len(predictions) // columns)
     with plot_style():
-        figure = Figure(figsize=(2.75 * columns, 2.9 * rows), layout="constrained")
+        figure = Figure(figsize=(2.6 * columns, 2.6 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False)
         for axes, (method, of_draws) in zip(panels.flat, predictions.items()):
             counts = mistake_counts(of_draws, targets)
             text = np.where(counts < 0.5, "", np.char.mod("%d", np.floor(counts + 0.5).astype(int)))
-            sns.heatmap(np.log1p(counts), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(200), square=True,
+            sns.heatmap(np.log1p(counts), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(2000), square=True,
                         cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=6.5))
             axes.set_title(f"{method}, n = {len(of_draws)}\n{counts.sum():.0f} errors a draw", fontsize=8)
             axes.tick_params(labelsize=7, length=0)

@@ -37,9 +37,9 @@ def _target_text(config:TrainConfig) -> str:
     "How the target of consistency is made, and when it counts."
     if "consistency" not in config.weights: return "–"
     weight = config.weights["consistency"]
-    sharpened = "hard" if config.temperature == 0 else f"T={config.temperature:g}"
+    sharpened = "hard" if config.temperature == 0 else f"{config.temperature:g}"
     when = f", {100 * weight.start:.0f}–{100 * weight.end:.0f}%" if weight.end else ""
-    return f"{sharpened}, τ={config.confidence:g}{when}"
+    return f"{sharpened}, {config.confidence:g}{when}"
 
 def _is_other_length(method:str, configs:dict[str, dict]) -> bool:
     "Whether a method, such as sgan-graph-14, is another one for other epochs."
@@ -58,7 +58,7 @@ def overview_table(
     table = []
     for method, saved in configs.items():
         config = saved["config"]
-        if _is_other_length(method, configs) or method in LEFT_OUT or method in ONE_DRAW: continue # elsewhere
+        if _is_other_length(method, configs) or method in (*LEFT_OUT, *ONE_DRAW) or method.endswith("-alone"): continue
         generator = "–" if config.generator == "none" else config.generator
         views = ("" if config.augmentation_strength == 1 else "half ") + config.augmentation
         table.append({"method": method, "source": _SOURCES.get(without_ending(method), "ours"),
@@ -140,7 +140,7 @@ def claims_table(
     return tabular([{"claim": claim, "by": source, "method": cell[2] if cell else "–",
                      "measured (draws)": measured(cell), "what differs here": differs + beside(claim, cell)}
                     for claim, source, cell, differs in claims],
-                   ragged % 1.85 + "lll" + ragged % 1.2)
+                   ragged % 1.75 + "lll" + ragged % 1.2)
 
 # %% ../../nbs/report/method_tables.ipynb #7e11b002
 def times_table(
@@ -151,7 +151,7 @@ def times_table(
     "Milliseconds of a step, steps and their product beside the test error, the quickest first."
     timed = {r["method"]: (steps_of(r, steps), r) for r in rows if r["method"] in ms}
     quickest = sorted(timed, key=lambda method: ms[method] * timed[method][0])
-    return tabular([{"method": method, "ms a step": f"{ms[method]:.1f}", "steps": f"{n:,}",
+    return tabular([{"method": method + r.get("mark", ""), "ms a step": f"{ms[method]:.1f}", "steps": f"{n:,}",
                      "minutes": f"{ms[method] * n / 6e4:.1f}",
                      "test error (%)": with_spread(100 - r["accuracy"], r["std"]), "n": r["draws"]}
                     for method, (n, r) in ((method, timed[method]) for method in quickest)], "lrrrrr")

@@ -91,7 +91,7 @@ def networks_table(
             size = sum(p.numel() for p in network.parameters())
             users.setdefault((makers is GENERATORS, name, _layers(makers[name]), size), []).append(method)
     return tabular([{"network": name, "layers": layers, "parameters": f"{size:,}", "of": ", ".join(methods)}
-                    for (_, name, layers, size), methods in sorted(users.items())], "lp{2.1in}rp{2.1in}")
+                    for (_, name, layers, size), methods in sorted(users.items())], "lp{2in}rp{2in}")
 
 def _layers(maker:Callable) -> str:
     "What a network says of itself, in one line, with the settings that a name stands for."

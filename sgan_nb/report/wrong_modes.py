@@ -111,21 +111,24 @@ def plot_modes(
     "Mistakes of each kind by epoch: every draw thin, the mean over draws bold."
     looks = [("-", "0.6"), ("--", "0.6"), (":", "black"), ("-", "black"), ("--", "black")]
     with plot_style():
-        figure = Figure(figsize=(5.5, 2.1), layout="constrained")
-        panels = figure.subplots(1, len(MODES) + 1)
+        figure = Figure(figsize=(5.5, 1.9), layout="constrained")
+        shown = [kind for kind in (*MODES, "all others") if kind != "ones taken for twos"] # flat: a sentence says it
+        panels = figure.subplots(1, len(shown))
         for (name, of_draws), (line, color) in zip(found.items(), looks):
             runs = [modes_by_epoch(counts) for counts in of_draws.values()]
-            for axes, (kind, mean) in zip(panels, mean_modes(of_draws).items()):
+            for axes, kind in zip(panels, shown):
+                mean = mean_modes(of_draws)[kind]
                 epochs = np.arange(1, len(mean) + 1)
                 if len(runs) > 1:
                     for run in runs: axes.plot(epochs, run[kind], line, color=color, linewidth=0.4)
                 axes.plot(epochs, mean, line, color=color, linewidth=1.6, label=name)
-                axes.set_title(kind, fontsize=7)
+                axes.set_title(kind, fontsize=8)
         for axes in panels:
-            axes.set(xlabel="epoch", ylim=(0, None))
+            axes.set(ylim=(0, None))
+            axes.set_xlabel("epoch", fontsize=8)
             axes.tick_params(labelsize=7)
-        panels[0].set_ylabel("of 1,000 images")
-        panels[-1].set_ylabel("of 10,000")
+        panels[0].set_ylabel("of 1,000 images", fontsize=8)
+        panels[-1].set_ylabel("of 10,000", fontsize=8)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False,
                       fontsize=7)
     return figure

@@ -27,7 +27,7 @@ run: install ## compare a plain classifier with a semi-supervised GAN on 100 lab
 gpu: ## train what the report shows (SGAN_PLAN=gpu, cpu, tiny or none), then write its figures, tables and numbers
 	$(VENV) "$$(command -v .venv/bin/python || command -v $(PYTHON))" report/gpu_run.py
 
-results: install ## redo the committed results on a CPU: three draws, about ten hours on two cores
+results: evidence ## run on a CPU what is missing on fresh draws, then redo draws 0 to 2: days, and about ten hours
 	SGAN_PLAN=cpu $(MAKE) --no-print-directory gpu
 
 evidence: install ## run what is missing of the frozen settings on fresh draws; stop it and go on at any time

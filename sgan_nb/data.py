@@ -46,6 +46,7 @@ class ImageData:
 
     def __post_init__(self):
         train, test = self.train_images, self.test_images
+        if len({*self.classes}) < self.n_classes: raise ValueError(f"{self.name}: equal names in {self.classes}")
         for images, targets in ((train, self.train_targets), (test, self.test_targets)):
             if images.ndim != 4 or images.dtype not in (torch.uint8, torch.float32):
                 raise ValueError(f"{self.name}: expected images (N, C, H, W), uint8 or float32, "
@@ -129,10 +130,9 @@ def split_labels(
     if not (host >= 0).any(): raise ValueError("no image has a label")
     n_classes = len(classes) or int(host.max()) + 1
     _check_counts(host, n_classes, n_labels, n_validation, classes or tuple(map(str, range(n_classes))))
-    chosen = []
+    chosen, n_checked = [], n_validation // n_classes
     for c in range(n_classes):
         index = (host == c).nonzero().flatten()
-        n_checked = n_validation // n_classes
         n = len(index) - n_checked if n_labels is None else n_labels // n_classes
         chosen.append(index[torch.randperm(len(index), generator=generator)][:n + n_checked].split([n, n_checked]))
     labeled, validation = map(torch.cat, zip(*chosen))

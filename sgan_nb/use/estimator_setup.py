@@ -64,9 +64,7 @@ def encode_labels(
     encoder = LabelEncoder().fit(y[is_labeled]) # refuses strings beside numbers
     classes = np.array(encoder.classes_.tolist()) # strings and numbers may have come as objects
     check_classification_targets(classes)
-    for text in (c for c in classes.tolist() if isinstance(c, str) and is_no_label(c)):
-        warnings.warn(f"y has {text!r} as a class, on {(y == text).sum()} rows: pass None for rows without a label",
-                      stacklevel=3)
+    for doubt in _doubtful(y, classes.tolist()): warnings.warn(doubt, stacklevel=3)
     if len(classes) < 2:
         raise ValueError(f"y has one class only, {classes[0]}, and -1 marks unlabeled rows: "
                          "at least two classes are needed")
@@ -74,6 +72,14 @@ def encode_labels(
     labeled = torch.from_numpy(is_labeled.nonzero()[0])
     targets[labeled] = torch.from_numpy(encoder.transform(y[is_labeled]))
     return classes, targets, labeled
+
+def _doubtful(y:np.ndarray, classes:list) -> Iterator[str]:
+    "A warning for each class that looks like rows without a label."
+    for text in (c for c in classes if isinstance(c, str) and is_no_label(c)):
+        yield f"y has {text!r} as a class, on {(y == text).sum()} rows: pass None for rows without a label"
+    if y.dtype.kind == "u" and (most := np.iinfo(y.dtype).max) in classes:
+        yield (f"y has {most} as a class, on {(y == most).sum()} rows: -1 becomes {most} in {y.dtype}; "
+               "pass y in a signed type if these rows have no label")
 
 # %% ../../nbs/use/estimator_setup.ipynb #520fdf90
 VECTOR_SETTINGS = dict(

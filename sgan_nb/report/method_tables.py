@@ -71,7 +71,8 @@ def overview_table(
 def _seen_text(config:TrainConfig, steps:str) -> str:
     "Unlabeled images that a run saw, in thousands, each as often as it came."
     if set(config.weights) == {"supervised"}: return "–"
-    return f"{int(steps.replace(',', '')) * config.batch_size / 1000:,.0f}"
+    images = config.batch_size // 4 if "rotation" in config.weights else config.batch_size # each in four turns
+    return f"{int(steps.replace(',', '')) * images / 1000:,.0f}"
 
 # %% ../../nbs/report/method_tables.ipynb #87f07948
 _CATS = "folder:cats_vs_dogs_64"

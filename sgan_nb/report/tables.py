@@ -13,10 +13,10 @@ from ..measuring.results_table import summarize, with_spread
 from .differences import (difference_texts, difference_values, differences_table, find_differences,
                                         flagship_differences)
 from .evaluated_runs import facts_of_run
-from .experiments import LEFT_OUT
+from .experiments import LEFT_OUT, ONE_DRAW
 from .fresh_results import fresh_table, fresh_values, other_cases_table
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
-                                  recorded_steps)
+                                  recorded_steps, without_ending)
 from .manifest import record_sources
 from .method_tables import FURTHER_CLAIMS, claims_table, overview_table, times_table
 from .numbers import number_values, numbers_tex
@@ -70,9 +70,10 @@ _MORE_RECORDS = { # Table -> what else it is made from
     "one_network": ["one_network/*/*/draw-*/*.json"],
     "times": ["results/step_times.json"],
     "ingredients": _SAID,
-    "numbers": ["results/analysis.json", "results/circles.json", "ablations/*/draw-*/results.json",
-                "results/time_to_accuracy/*.json", "results/paths/*.json", "wrong_modes/draw-*/*.json",
-                "pseudo_labels/*.json", *_SAID, *(f"evidence/mnist-100/{method}/draw-*/*.npy" for method in _FOLLOWED)]}
+    "numbers": ["results/analysis.json", "results/circles.json", "results/step_times.json",
+                "ablations/*/draw-*/results.json", "results/time_to_accuracy/*.json", "results/paths/*.json",
+                "wrong_modes/draw-*/*.json", "pseudo_labels/*.json",
+                *_SAID, *(f"evidence/mnist-100/{method}/draw-*/*.npy" for method in _FOLLOWED)]}
 
 def recorded_facts(
     work:Work, # Its report has the records
@@ -91,7 +92,14 @@ def recorded_facts(
         "one-network": one_network_values(work.one_network),
         "modes": mode_values(read_modes(work.report / "wrong_modes")), "kinds": _kinds(work),
         "pseudo-labels": pseudo_label_values(read_pseudo_labels(work.report / "pseudo_labels")),
-        "curve": _curves(work)}
+        "curve": _curves(work), "hours": _hours(work)}
+
+def _hours(work:Work) -> dict[str, str]:
+    "Hours of one core that the published steps of a method would take, by the times that were measured."
+    file = work.report / "results/step_times.json"
+    ms = read_record(file, "")["ms"] if file.is_file() else {}
+    steps = {method: PUBLISHED_STEPS.get(without_ending(method)) for method in ms}
+    return {method: f"{ms[method] * n / 3.6e6:.0f}" for method, n in steps.items() if n}
 
 def _curves(work:Work) -> dict[str, dict[str, str]]:
     "Least and most test accuracy after an epoch of the runs on photographs that have a test curve."
@@ -126,7 +134,7 @@ TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when ther
     "overview": lambda work: overview_table(_configs(work), summarize(_of_methods(work)),
                                             recorded_steps(_of_methods(work))),
     "methods": lambda work: methods_table(summarize(work.main), recorded_steps(work.main)),
-    "cases": lambda work: _cases(work, _other_results(work)),
+    "cases": lambda work: _cases(work),
     "claims": lambda work: claims_table(summarize(work.results) + summarize(_first_seed(work.evidence))),
     "claims_further": lambda work: claims_table(summarize(_first_seed(work.evidence)), FURTHER_CLAIMS),
     "tests": lambda work: differences_table(found) if (found := find_differences(work.results)) else None,
@@ -160,7 +168,8 @@ def _of_methods(work:Work) -> list[dict]:
 
 def _times(work:Work) -> str|None:
     "Table of what each method costs, where steps were timed."
-    file, runs = work.report / "results/step_times.json", timed_runs(work)
+    file = work.report / "results/step_times.json"
+    runs = [r for r in timed_runs(work) if not r["data"].startswith("folder:")] # one kind of test error
     if not file.is_file(): return None
     tuned = [row | {"mark": "*"} for row in summarize(work.main)]
     rows = tuned + summarize([r for r in runs if r not in work.main]) # of a method with fresh draws these count
@@ -169,16 +178,14 @@ def _times(work:Work) -> str|None:
 def timed_runs(
     work:Work, # Its report has the records
 ) -> list[dict]: # Results, those of draws 0 to 2 first
-    "Runs whose steps are timed: of every method, and consistency on the network of `sgan`."
-    return _of_methods(work) + [r for r in work.one_network if r["method"] == "consistency"]
+    "Runs whose steps are timed: of every method but single variants, and consistency on the network of `sgan`."
+    runs = _of_methods(work) + [r for r in work.one_network if r["method"] == "consistency"]
+    return [r for r in runs if r["method"] not in (*LEFT_OUT, *ONE_DRAW)]
 
-def _cases(work:Work, others:list) -> str|None:
+def _cases(work:Work) -> str|None:
     "Table of results that are not of the main case."
+    others = [r for r in work.results if r not in work.main]
     return cases_table(summarize(others), recorded_steps(others)) if others else None
-
-def _other_results(work:Work) -> list:
-    "Results that are not of the main case."
-    return [r for r in work.results if r not in work.main]
 
 def write_tables(
     work:Work, # Needs no weights

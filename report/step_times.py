@@ -1,5 +1,6 @@
 """Time a step of every method whose runs the report has, as results/step_times.json: `python report/step_times.py`.
 
+With names of methods after it, only these; all others keep the time that they have.
 One thread, on a core that does nothing else; some minutes. Needs MNIST, and for methods that were run on photographs
 alone their folder as CATS_VS_DOGS; without it these keep the time that they have.
 """
@@ -23,10 +24,11 @@ from sgan_nb.speed.step_cost import budget_milliseconds
 
 def main():
     work, folder = Work("none", REPORT.parent / "runs/results", REPORT), os.environ.get("CATS_VS_DOGS")
-    kept = read_record(FILE, "") if FILE.is_file() else {"ms": {}, "environments": {}}
-    device = use_device("auto")
+    kept = {"ms": {}, "environments": {}} | (read_record(FILE, "") if FILE.is_file() else {})
+    device, named = use_device("auto"), sys.argv[1:]
     with use_threads(1):
         for method, saved in read_configs(timed_runs(work)).items():
+            if named and method not in named: continue
             config, looks = saved["config"], {}
             if config.data.startswith("folder:"):
                 if not folder: continue

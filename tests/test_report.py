@@ -23,8 +23,8 @@ from sgan_nb.report.work import Work
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "report"
-MADE = ["report.tex", "results", "ablations", "evidence", "one_network", "wrong_modes", "figures", "tables",
-        "manifest.json"]
+MADE = ["report.tex", "results", "ablations", "evidence", "one_network", "wrong_modes", "pseudo_labels", "figures",
+        "tables", "manifest.json"]
 OF_OTHER_RUNS = {"label_counts", "fresh_mistakes", "ingredients", "wrong_modes"}  # Figures that no plan's runs make
 HIDDEN = "import sys; sys.modules.update(dict.fromkeys(('IPython', 'fastcore', 'nbdev', 'execnb', 'jupyterlab')))"
 PROGRAM = f"{HIDDEN}; import runpy; sys.argv = ['gpu_run.py']; runpy.run_path('report/gpu_run.py', run_name='__main__')"

@@ -94,11 +94,9 @@ def row(name):
 def tables():
     "The cells that list notebooks, by the page and the heading that they stand in: the chapters, and everything."
     head = ["", "| notebook | what it is about |", "|---|---|"]
-    chapters = ", ".join(f"[{title_and_summary(name)[0]}]({name}.ipynb)" for name in SPINE)
-    spine = ["## The notebooks", "", textwrap.fill(
-        f"Seven chapters are the book, read in this order: {chapters}. The wings are for those who need them ([all "
-        "notebooks](../GUIDE.md#all-notebooks)). `make docs` builds all of them, with an API reference, as a site to "
-        "be read without Jupyter.", 120, break_long_words=False, break_on_hyphens=False)]
+    spine = ["## The notebooks", "", "Seven chapters are the book, read in this order; the wings are for those who "
+             "need them ([all notebooks](../GUIDE.md#all-notebooks)).", "`make docs` builds all of them, with an API "
+             "reference, as a site to be read without Jupyter.", *head, *map(row, SPINE)]
     everything = ["## All notebooks", "", "They run from top to bottom on a CPU, without data on disk, but for cells "
                   "marked `#| slow`, which are run on demand:", "some of these read or download MNIST and "
                   "Fashion-MNIST. Only the last notebook trains for hours. The notebooks of a", "folder export a "

@@ -151,16 +151,16 @@ def plot_mean_mistakes(
     columns = min(2, len(predictions))
     rows = -(-len(predictions) // columns)
     with plot_style():
-        figure = Figure(figsize=(2.6 * columns, 2.6 * rows), layout="constrained")
+        figure = Figure(figsize=(2.3 * columns, 2.3 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False)
         for axes, (method, of_draws) in zip(panels.flat, predictions.items()):
             counts = mistake_counts(of_draws, targets)
             text = np.where(counts < 0.5, "", np.char.mod("%d", np.floor(counts + 0.5).astype(int)))
-            sns.heatmap(np.log1p(counts), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(2000), square=True,
-                        cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=6.5))
+            sns.heatmap(np.log1p(counts), annot=text, fmt="", cmap="Greys", vmin=0, vmax=np.log1p(5000), square=True,
+                        cbar=False, ax=axes, linewidths=0.3, linecolor="0.9", annot_kws=dict(size=6.5, color="black"))
             axes.set_title(f"{method}, n = {len(of_draws)}\n{counts.sum():.0f} errors a draw", fontsize=8)
             axes.tick_params(labelsize=7, length=0)
         for axes in panels.flat[len(predictions):]: axes.axis("off")
-        for axes in panels[-1]: axes.set_xlabel("predicted class")
-        for axes in panels[:, 0]: axes.set_ylabel("true class")
+        for axes in panels[-1]: axes.set_xlabel("predicted class", fontsize=8)
+        for axes in panels[:, 0]: axes.set_ylabel("true class", fontsize=8)
     return figure

@@ -67,14 +67,20 @@ def settings_differences(
     configs:dict[str, dict], # From `read_configs`
     reference:str="sgan", # The method that others are compared with
 ) -> str: # LaTeX
-    "Settings in which each method differs from the reference; a term that it does not have has weight 0."
-    base, rows = shown_settings(configs[reference]["config"]), []
-    for method, saved in configs.items():
-        shown = shown_settings(saved["config"])
-        names = sorted({**shown, **base}, key=lambda name: name.startswith("weight of")) # terms last, else as they come
-        changed = [f"{name} {shown.get(name, '0')}" for name in names if shown.get(name, "0") != base.get(name, "0")]
-        if method != reference: rows.append({"method": method, f"differs from {reference}": "; ".join(changed)})
-    return tabular(rows, "lp{4.3in}")
+    "Settings in which each method differs from the one before it, or the reference, that it is most like."
+    before, rows = {reference: shown_settings(configs[reference]["config"])}, []
+    for method in (name for name in configs if name != reference):
+        shown = shown_settings(configs[method]["config"])
+        changed = {name: _changed(shown, base) for name, base in before.items()}
+        like = min(changed, key=lambda name: len("; ".join(changed[name])))
+        before[method] = shown
+        rows.append({"method": method, "like": like, "but": "; ".join(changed[like])})
+    return tabular(rows, "llp{3.5in}")
+
+def _changed(shown:dict[str, str], base:dict[str, str]) -> list[str]:
+    "Settings with another value than in `base`; a term that a method does not have has weight 0."
+    names = sorted({**shown, **base}, key=lambda name: name.startswith("weight of")) # terms last, else as they come
+    return [f"{name} {shown.get(name, '0')}" for name in names if shown.get(name, "0") != base.get(name, "0")]
 
 # %% ../../nbs/report/settings_tables.ipynb #322c5a74
 def networks_table(

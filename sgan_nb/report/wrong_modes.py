@@ -115,9 +115,9 @@ def plot_modes(
         shown = [kind for kind in (*MODES, "all others") if kind != "ones taken for twos"] # flat: a sentence says it
         panels = figure.subplots(1, len(shown))
         for (name, of_draws), (line, color) in zip(found.items(), looks):
-            runs = [modes_by_epoch(counts) for counts in of_draws.values()]
+            runs, means = [modes_by_epoch(counts) for counts in of_draws.values()], mean_modes(of_draws)
             for axes, kind in zip(panels, shown):
-                mean = mean_modes(of_draws)[kind]
+                mean = means[kind]
                 epochs = np.arange(1, len(mean) + 1)
                 if len(runs) > 1:
                     for run in runs: axes.plot(epochs, run[kind], line, color=color, linewidth=0.4)

@@ -95,7 +95,7 @@ def export_command(
 ) -> None:
     "sgan_export: a trained run as files for other programs, with a model card."
     parser = CommandParser("sgan_export", description="Write a trained run in other formats, each compared "
-                            "with the original, and a model card.")
+                           "with the original, and a model card.")
     parser.add_argument("run", type=Path, help="run folder, or its best_discriminator file")
     parser.add_argument("--to", nargs="+", metavar="FORMAT", help="onnx, safetensors, torch-export (default: all)")
     parser.add_argument("--out", type=Path, help="folder to write to (default: export in the run folder); "
@@ -116,7 +116,7 @@ def shrink_command(
 ) -> None:
     "sgan_shrink: a copy of a run with its weights in half precision."
     parser = CommandParser("sgan_shrink", description="Copy a run with its weights in half precision, "
-                            "and measure the copy on the test set.")
+                           "and measure the copy on the test set.")
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")
     options = parser.parse_args(arguments)
@@ -134,7 +134,7 @@ def serve_command(
 ) -> None:
     "sgan_serve: the service and its drawing page."
     parser = CommandParser("sgan_serve", description="Serve a trained run: a drawing page and an interface for "
-                            "programs. Limits are set by environment variables, see GUIDE.md.")
+                           "programs. Limits are set by environment variables, see GUIDE.md.")
     parser.add_argument("run", type=Path, nargs="?", help="run folder (default: SGAN_RUN, or the package's own run)")
     parser.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")

@@ -124,7 +124,7 @@ def _found(store:Any, taken_over:dict[str, Any], skipped:Counter) -> list[str]:
 def _label_parser() -> CommandParser:
     "Options of sgan_label."
     parser = CommandParser("sgan_label", description="Label a folder of pictures on a page in the browser: one key a "
-                            "picture. Every answer is in ROOT/labels.csv at once; pictures are never changed.")
+                           "picture. Every answer is in ROOT/labels.csv at once; pictures are never changed.")
     parser.add_argument("root", type=Path, help="folder of pictures, with or without class folders")
     parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="classes, in the order of their keys")
     parser.add_argument("--keys", default="", metavar="NAME=KEY,...", help="letters beside the digits: cat=c,dog=d")

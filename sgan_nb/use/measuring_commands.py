@@ -18,8 +18,8 @@ from .options import labels_count, print_files
 def _benchmark_parser() -> CommandParser:
     "Options of sgan_benchmark."
     parser = CommandParser("sgan_benchmark", description="Run a grid of methods, data sets, label counts and draws; "
-                            "finished cells are skipped, interrupted ones continued. Settings given here replace those "
-                            "of every method. sgan_train --names lists all names that options take.")
+                           "finished cells are skipped, interrupted ones continued. Settings given here replace those "
+                           "of every method. sgan_train --names lists all names that options take.")
     parser.add_argument("--methods", nargs="+", default=["baseline", "sgan"], help="methods (default: baseline sgan)")
     parser.add_argument("--data", dest="data_sets", nargs="+", default=["auto"], help="data set names")
     parser.add_argument("--labels", type=labels_count, nargs="+", metavar="N",
@@ -90,7 +90,7 @@ def _vote(results:list[dict], cells:list[TrainConfig]) -> list[dict]:
 def _speed_parser() -> CommandParser:
     "Options of sgan_speed."
     parser = CommandParser("sgan_speed", description="Time a method's training step on this machine, in parts, "
-                            "against the machine's ceiling. sgan_train --names lists all names that options take.")
+                           "against the machine's ceiling. sgan_train --names lists all names that options take.")
     parser.add_argument("--method", default="sgan", help="name of the method (default: sgan)")
     parser.add_argument("--steps", type=int, default=30, help="steps that are timed (default: 30)")
     parser.add_argument("--growth", action="store_true", help="also time larger batches, wider networks and several "

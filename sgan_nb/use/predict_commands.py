@@ -19,7 +19,7 @@ from .options import CommandParser, check_place, command
 def _predict_parser() -> CommandParser:
     "Options of sgan_predict."
     parser = CommandParser("sgan_predict", description="Class, probability and p(fake) of pictures. Files that cannot "
-                            "be read are named at the end; the exit code is then 1.")
+                           "be read are named at the end; the exit code is then 1.")
     parser.add_argument("run", type=Path, help="run folder, or its best_discriminator file")
     parser.add_argument("pictures", type=Path, nargs="+", help="picture files, or folders of them")
     parser.add_argument("--csv", type=Path, help="table to write: a row a file, with the probabilities of all classes")
@@ -94,8 +94,8 @@ def sort_command(
 ) -> None:
     "sgan_sort: pictures in a folder a class, as a table of predictions says."
     parser = CommandParser("sgan_sort", description="Copy pictures into a folder for each class, as the table says "
-                            "that sgan_predict --csv wrote; doubtful ones go to unlabeled/. The originals stay where "
-                            "they are.")
+                           "that sgan_predict --csv wrote; doubtful ones go to unlabeled/. The originals stay where "
+                           "they are.")
     parser.add_argument("folder", type=Path, help="folder of the pictures")
     parser.add_argument("table", type=Path, help="table of predictions")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")

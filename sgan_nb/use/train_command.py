@@ -27,7 +27,7 @@ def settings_for(
 def _train_parser() -> CommandParser:
     "Options of sgan_train."
     parser = CommandParser("sgan_train", description="Train a method on one draw of labels; write a run folder. "
-                            "Several processes started by torchrun train it together. --names lists what options take.")
+                           "Several processes started by torchrun train it together. --names lists what options take.")
     parser.add_argument("--method", help="name of the method (default: sgan; for own pictures in color, "
                         "of 32 pixels or more: photographs)")
     parser.add_argument("--out", type=Path, required=True, help="run folder to create")

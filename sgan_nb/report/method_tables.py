@@ -54,7 +54,7 @@ def overview_table(
     steps:dict[tuple, int], # From `recorded_steps`
 ) -> str: # LaTeX
     "Source, networks, losses, views, consistency and budget of each method."
-    budgets = {row["method"]: budget_cells(row, steps) for row in rows}
+    budgets = {row["method"]: budget_cells(row, steps) | {"n": steps_of(row, steps)} for row in rows}
     table = []
     for method, saved in configs.items():
         config = saved["config"]
@@ -65,14 +65,14 @@ def overview_table(
                       "D": config.discriminator, "G": generator, "loss of D": loss_text(config, OF_DISCRIMINATOR),
                       "of G": loss_text(config, OF_GENERATOR), "views": views.replace("none", "–"),
                       "consistency": _target_text(config), "steps": budgets[method]["steps"],
-                      "seen": _seen_text(config, budgets[method]["steps"]), "share": budgets[method]["of published"]})
+                      "seen": _seen_text(config, budgets[method]["n"]), "share": budgets[method]["of published"]})
     return tabular(table, "llllllllrrr")
 
-def _seen_text(config:TrainConfig, steps:str) -> str:
+def _seen_text(config:TrainConfig, steps:int) -> str:
     "Unlabeled images that a run saw, in thousands, each as often as it came."
     if set(config.weights) == {"supervised"}: return "–"
     images = config.batch_size // 4 if "rotation" in config.weights else config.batch_size # each in four turns
-    return f"{int(steps.replace(',', '')) * images / 1000:,.0f}"
+    return f"{steps * images / 1000:,.0f}"
 
 # %% ../../nbs/report/method_tables.ipynb #87f07948
 _CATS = "folder:cats_vs_dogs_64"

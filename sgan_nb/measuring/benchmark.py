@@ -48,11 +48,11 @@ def benchmark_cells(
 # %% ../../nbs/measuring/benchmark.ipynb #627cbdb0
 def read_result(
     folder:Path, # Run folder, or a copy of its `results.json` and, if it has one, `history.csv`
-) -> dict: # Its results, with `folder` and, where a test curve was drawn, `best_on_test`: the largest accuracy on it
+) -> dict: # Its results with `folder` and, from its history, `steps` and the `best_on_test` of a test curve; or None
     "Results of a finished run."
     history = read_history(folder) if (Path(folder) / "history.csv").is_file() else [] # sgan_shrink copies none
-    curve = [row["test_accuracy"] for row in history if "test_accuracy" in row]
-    return {**read_results(folder), "folder": str(folder), "best_on_test": max(curve, default=None)}
+    return {**read_results(folder), "folder": str(folder), "steps": int(history[-1]["step"]) if history else None,
+            "best_on_test": max((row["test_accuracy"] for row in history if "test_accuracy" in row), default=None)}
 
 # %% ../../nbs/measuring/benchmark.ipynb #3682415a
 def cell_folder(
@@ -184,7 +184,7 @@ def ensemble(
         votes = [class_probabilities(x, test_data.n_classes) for x in logits]
         percent = accuracy(torch.stack(votes).mean(0), test_data.test_targets, test_data.n_classes)
         voted.append({**runs[0], "method": f"{method} x {len(runs)}", "best_on_test": None,
-                      "minutes": sum(r["minutes"] for r in runs),
+                      "minutes": sum(r["minutes"] for r in runs), "steps": sum(r["steps"] or 0 for r in runs) or None,
                       "accuracy": percent, "errors": round(len(test_data.test_targets) * (1 - percent / 100))})
     return voted
 

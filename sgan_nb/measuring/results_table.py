@@ -95,6 +95,7 @@ def _row(runs:list[dict]) -> dict:
                 std=stdev(accuracies) if len(runs) > 1 else None, worst=min(accuracies),
                 draws=len({r["draw"] for r in runs}), runs=len(runs),
                 best_on_test=None if None in best else mean(best), epochs=given_epochs(one),
+                steps=max((r["steps"] for r in runs if r["steps"]), default=None), # patience may end some runs early
                 errors=mean(r["errors"] for r in runs), n_test=one["n"],
                 minutes=median(r["minutes"] for r in runs), # a paused run counts its pause
                 hardware=" / ".join(dict.fromkeys(r["environment"]["hardware"] for r in runs)))
@@ -138,7 +139,7 @@ def _texts(r:dict) -> dict[str, Any]:
             "unlabeled": f"{r['unlabeled']:,}", "test accuracy (%)": with_spread(r["accuracy"], r["std"]),
             "worst (%)": f"{r['worst']:.2f}", "draws": r["draws"], "runs": r["runs"],
             "best on test (%)": "" if r["best_on_test"] is None else f"{r['best_on_test']:.2f}",
-            "epochs": r["epochs"], "errors": f"{r['errors']:,.0f} of {r['n_test']:,}",
+            "steps": f"{r['steps']:,}" if r["steps"] else "", "errors": f"{r['errors']:,.0f} of {r['n_test']:,}",
             "minutes": f"{r['minutes']:.1f}", "published (%)": published}
 
 # %% ../../nbs/measuring/results_table.ipynb #00ee6831

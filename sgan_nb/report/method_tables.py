@@ -10,7 +10,7 @@ __all__ = ['OF_DISCRIMINATOR', 'OF_GENERATOR', 'CLAIMS', 'FURTHER_CLAIMS', 'loss
 from ..measuring.results_table import with_spread, without_hash
 from ..methods.settings import TrainConfig, changed_settings
 from .experiments import LEFT_OUT, ONE_DRAW
-from .latex import budget_cells, steps_of, tabular, without_ending
+from .latex import budget_cells, mean_interval, tabular, without_ending
 
 # %% ../../nbs/report/method_tables.ipynb #f59041f8
 _SOURCES = { # Method -> whose it is; ours otherwise
@@ -51,10 +51,9 @@ def _is_other_length(method:str, configs:dict[str, dict]) -> bool:
 def overview_table(
     configs:dict[str, dict], # From `read_configs`
     rows:list[dict], # Of these methods, from `summarize`
-    steps:dict[tuple, int], # From `recorded_steps`
 ) -> str: # LaTeX
     "Source, networks, losses, views, consistency and budget of each method."
-    budgets = {row["method"]: budget_cells(row, steps) | {"n": steps_of(row, steps)} for row in rows}
+    budgets = {row["method"]: budget_cells(row) | {"n": row["steps"]} for row in rows}
     table = []
     for method, saved in configs.items():
         config = saved["config"]
@@ -78,15 +77,15 @@ def _seen_text(config:TrainConfig, steps:int) -> str:
 _CATS = "folder:cats_vs_dogs_64"
 CLAIMS = [ # (claim, test accuracy in percent; by whom; (data, strategy, method) with 100 labels; what differs here)
     ("small CNN, labels alone: 82.73", "notebooks", ("mnist", "random", "baseline"), "averaged weights"),
-    ("convolutional D of 64 and 128 channels, feature matching: 97.82, the best of 77 epochs on the test set",
-     "notebooks", ("mnist", "random", "sgan-conv"), "40 epochs, averages, rates fall"),
+    ("convolutional D, feature matching: 97.82, the best of 77 epochs on the test set", "notebooks",
+     ("mnist", "random", "sgan-conv"), "40 epochs, averages, rates fall"),
     ("K logits, generator fools D: about 94", "Keras port", ("mnist", "random", "odena"), "batches of 50"),
     ("simple CNN, labels alone: 79", "course report", ("mnist", "random", "uda-simple-alone"), "views, averages"),
     ("simple CNN with UDA: 88", "course report", ("mnist", "random", "uda-simple"), "views, averages"),
     ("deep CNN, labels alone: 23", "course report", ("mnist", "random", "uda-alone"), "views, averages"),
     ("deep CNN with UDA: 97", "course report", ("mnist", "random", "uda"), "views, averages"),
     ("feature matching: 99.07 ± 0.07", "Salimans 2016", ("mnist", "random", "improved-gan-150"), "half of the epochs"),
-    ("ensemble of ten such networks: 99.14 ± 0.06", "Salimans 2016", None, "–"),
+    ("ensemble of ten such: 99.14 ± 0.06", "Salimans 2016", None, "–"),
     ("low density added, ahead of feature matching: 99.21 ± 0.10, best on test", "Dai 2017",
      ("mnist", "random", "complement-40"), "24,000 steps, last weights"),
     ("cats and dogs, labels alone: 60.2", "Petrova 2020", (_CATS, "random", "petrova-supervised"),
@@ -94,12 +93,12 @@ CLAIMS = [ # (claim, test accuracy in percent; by whom; (data, strategy, method)
     ("cats and dogs, generator fools D, labels at random: about 70", "Petrova 2020", (_CATS, "random", "petrova"),
      "64 pixels, 1,000 steps"),
     ("as above", "Petrova 2020", (_CATS, "random", "petrova-5"), "64 pixels, 5,000 steps"),
-    ("as above", "Petrova 2020", (_CATS, "random", "petrova-residual"), "smaller network, 22,000 steps"),
+    ("as above", "Petrova 2020", (_CATS, "random", "petrova-residual"), "small network, 22,000 steps"),
     ("as above, labels picked by hand: 83.2", "Petrova 2020", (_CATS, "representative", "petrova"),
      "labels of cluster centers"),
     ("Fashion-MNIST: above 90", "no log", ("fashion-mnist", "random", "sgan-propagation"),
      "settings of draws 0 to 2"),
-    ("as above", "no log", ("fashion-mnist", "random", "sgan-graph"), "settings of MNIST, not tuned"),
+    ("as above", "no log", ("fashion-mnist", "random", "sgan-graph"), "settings of MNIST"),
 ]
 FURTHER_CLAIMS = [ # In the same form: other runs that answer these claims
     ("convolutional D, feature matching: 97.82, best of 77 epochs", "notebooks", ("mnist", "random", "sgan-conv-20"),
@@ -131,28 +130,29 @@ def claims_table(
     "Each claim with what was measured, or that it was not run."
     found = {(without_hash(r["data"]), r["strategy"], r["method"]): r for r in rows if r["labeled"] == 100}
     def measured(cell):
-        if cell not in found: return "not run"
+        if cell not in found: return {"measured (draws)": "not run", "worst": ""}
         row = found[cell]
-        return f"{with_spread(row['accuracy'], row['std'])} ({row['draws']})"
+        return {"measured (draws)": f"{with_spread(row['accuracy'], row['std'])} ({row['draws']})",
+                "worst": f"{row['worst']:.2f}" if row["draws"] > 1 else ""}
     def beside(claim, cell): # where the claim is the best epoch on the test set
         best = found[cell]["best_on_test"] if cell in found and "best of" in claim else None
         return "" if best is None else f"; best on test: {best:.2f}"
     ragged = r">{\raggedright\arraybackslash}p{%sin}" # wraps without stretching the spaces
-    return tabular([{"claim": claim, "by": source, "method": cell[2] if cell else "–",
-                     "measured (draws)": measured(cell), "what differs here": differs + beside(claim, cell)}
+    return tabular([{"claim": claim, "by": source, "method": cell[2] if cell else "–", **measured(cell),
+                     "what differs here": differs + beside(claim, cell)}
                     for claim, source, cell, differs in claims],
-                   ragged % 1.75 + "lll" + ragged % 1.2)
+                   ragged % 1.6 + "lllr" + ragged % 1.1)
 
 # %% ../../nbs/report/method_tables.ipynb #7e11b002
 def times_table(
     rows:list[dict], # From `summarize`; of two rows of a method the later one counts
-    steps:dict[tuple, int], # From `recorded_steps`
     ms:dict[str, float], # Method -> milliseconds of a step
 ) -> str: # LaTeX
     "Milliseconds of a step, steps and their product beside the test error, the quickest first."
-    timed = {r["method"]: (steps_of(r, steps), r) for r in rows if r["method"] in ms}
-    quickest = sorted(timed, key=lambda method: ms[method] * timed[method][0])
-    return tabular([{"method": method + r.get("mark", ""), "ms a step": f"{ms[method]:.1f}", "steps": f"{n:,}",
-                     "minutes": f"{ms[method] * n / 6e4:.1f}",
-                     "test error (%)": with_spread(100 - r["accuracy"], r["std"]), "n": r["draws"]}
-                    for method, (n, r) in ((method, timed[method]) for method in quickest)], "lrrrrr")
+    def minutes(row): return ms[row["method"]] * row["steps"] / 6e4
+    quickest = sorted({r["method"]: r for r in rows if r["method"] in ms}.values(), key=minutes)
+    return tabular([{"method": r["method"] + r.get("mark", ""), "ms a step": f"{ms[r['method']]:.1f}",
+                     "steps": f"{r['steps']:,}", "minutes": f"{minutes(r):.1f}",
+                     "test error (%)": with_spread(100 - r["accuracy"], r["std"]), "n": r["draws"],
+                     "worst": f"{100 - r['worst']:.2f}", "95% interval": mean_interval(r, error=True)}
+                    for r in quickest], "lrrrrrrr")

@@ -16,7 +16,7 @@ from .evaluated_runs import facts_of_run
 from .experiments import LEFT_OUT, ONE_DRAW
 from .fresh_results import fresh_table, fresh_values, other_cases_table
 from .latex import (PUBLISHED_STEPS, cases_table, draws_table, methods_table, published_table,
-                                  recorded_steps, without_ending)
+                                  without_ending)
 from .manifest import record_sources
 from .method_tables import FURTHER_CLAIMS, claims_table, overview_table, times_table
 from .numbers import number_values, numbers_tex
@@ -82,7 +82,7 @@ def recorded_facts(
     files = {name: work.report / f"results/{name}.json" for name in ("analysis", "circles")}
     facts = {name: read_record(file, "") for name, file in files.items() if file.is_file()}
     methods = dict.fromkeys(r["method"] for r in work.main)
-    learned = {method: {"steps": n} for (method, *_), n in recorded_steps(work.evidence).items()}
+    learned = {r["method"]: {"steps": r["steps"]} for r in work.evidence}
     learned |= {method: learning_facts(work.histories(method)) for method in methods}
     for method in PUBLISHED_STEPS.keys() & learned.keys():
         learned[method]["share"] = round(100 * learned[method]["steps"] / PUBLISHED_STEPS[method])
@@ -131,9 +131,8 @@ def _kinds(work:Work) -> dict:
 
 # %% ../../nbs/report/tables.ipynb #e49693dd
 TABLES:dict[str, Callable[[Work], str|None]] = { # Name -> LaTeX, None when there is nothing to show
-    "overview": lambda work: overview_table(_configs(work), summarize(_of_methods(work)),
-                                            recorded_steps(_of_methods(work))),
-    "methods": lambda work: methods_table(summarize(work.main), recorded_steps(work.main)),
+    "overview": lambda work: overview_table(_configs(work), summarize(_of_methods(work))),
+    "methods": lambda work: methods_table(summarize(work.main)),
     "cases": lambda work: _cases(work),
     "claims": lambda work: claims_table(summarize(work.results) + summarize(_first_seed(work.evidence))),
     "claims_further": lambda work: claims_table(summarize(_first_seed(work.evidence)), FURTHER_CLAIMS),
@@ -173,7 +172,7 @@ def _times(work:Work) -> str|None:
     if not file.is_file(): return None
     tuned = [row | {"mark": "*"} for row in summarize(work.main)]
     rows = tuned + summarize([r for r in runs if r not in work.main]) # of a method with fresh draws these count
-    return times_table(rows, recorded_steps(runs), read_record(file, "")["ms"])
+    return times_table(rows, read_record(file, "")["ms"])
 
 def timed_runs(
     work:Work, # Its report has the records
@@ -185,7 +184,7 @@ def timed_runs(
 def _cases(work:Work) -> str|None:
     "Table of results that are not of the main case."
     others = [r for r in work.results if r not in work.main]
-    return cases_table(summarize(others), recorded_steps(others)) if others else None
+    return cases_table(summarize(others)) if others else None
 
 def write_tables(
     work:Work, # Needs no weights

@@ -48,7 +48,7 @@ def test_photographs_at_224(tmp_path):
             pixels = rng.integers(0, 128, (40 + i, 50, 3), dtype=np.uint8) + np.uint8(127 * kind)
             Image.fromarray(pixels).save(folder / f"{i}.png")
     options = ["--data", f"folder:{tmp_path / 'pictures'}", "--image-size", "224", "--labels", "4", "--batch-size", "4",
-               "--labeled-batch-size", "4", "--epochs", "1", "--epoch-steps", "2", "--device", "cpu",
+               "--labeled-batch-size", "4", "--epochs", "1", "--epoch-steps", "1", "--device", "cpu",
                "--test-share", "0.2", "--out", str(tmp_path / "out")]
     for strategy, methods in ("random", ["petrova-supervised", "petrova"]), ("representative", ["petrova"]):
         assert benchmark_command(["--methods", *methods, *options, "--strategy", strategy]) == 0

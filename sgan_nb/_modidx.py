@@ -584,6 +584,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'sgan_nb.report.latex.cases_table': ('report/latex.html#cases_table', 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.draws_table': ('report/latex.html#draws_table', 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.escape_latex': ('report/latex.html#escape_latex', 'sgan_nb/report/latex.py'),
+                                      'sgan_nb.report.latex.half_interval': ('report/latex.html#half_interval', 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.mean_interval': ('report/latex.html#mean_interval', 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.methods_table': ('report/latex.html#methods_table', 'sgan_nb/report/latex.py'),
                                       'sgan_nb.report.latex.published_table': ( 'report/latex.html#published_table',

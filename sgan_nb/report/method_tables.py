@@ -10,7 +10,7 @@ __all__ = ['OF_DISCRIMINATOR', 'OF_GENERATOR', 'CLAIMS', 'FURTHER_CLAIMS', 'loss
 from ..measuring.results_table import with_spread, without_hash
 from ..methods.settings import TrainConfig, changed_settings
 from .experiments import LEFT_OUT, ONE_DRAW
-from .latex import budget_cells, mean_interval, tabular, without_ending
+from .latex import budget_cells, half_interval, mean_interval, tabular, without_ending
 
 # %% ../../nbs/report/method_tables.ipynb #f59041f8
 _SOURCES = { # Method -> whose it is; ours otherwise
@@ -77,45 +77,46 @@ def _seen_text(config:TrainConfig, steps:int) -> str:
 _CATS = "folder:cats_vs_dogs_64"
 CLAIMS = [ # (claim, test accuracy in percent; by whom; (data, strategy, method) with 100 labels; what differs here)
     ("small CNN, labels alone: 82.73", "notebooks", ("mnist", "random", "baseline"), "averaged weights"),
-    ("convolutional D, feature matching: 97.82, the best of 77 epochs on the test set", "notebooks",
+    ("convolutional D, feature matching: 97.82, best of 77 epochs on test", "notebooks",
      ("mnist", "random", "sgan-conv"), "40 epochs, averages, rates fall"),
     ("K logits, generator fools D: about 94", "Keras port", ("mnist", "random", "odena"), "batches of 50"),
-    ("simple CNN, labels alone: 79", "course report", ("mnist", "random", "uda-simple-alone"), "views, averages"),
-    ("simple CNN with UDA: 88", "course report", ("mnist", "random", "uda-simple"), "views, averages"),
-    ("deep CNN, labels alone: 23", "course report", ("mnist", "random", "uda-alone"), "views, averages"),
-    ("deep CNN with UDA: 97", "course report", ("mnist", "random", "uda"), "views, averages"),
-    ("feature matching: 99.07 ± 0.07", "Salimans 2016", ("mnist", "random", "improved-gan-150"), "half of the epochs"),
-    ("ensemble of ten such: 99.14 ± 0.06", "Salimans 2016", None, "–"),
-    ("low density added, ahead of feature matching: 99.21 ± 0.10, best on test", "Dai 2017",
+    ("simple CNN, labels alone: 79", "report", ("mnist", "random", "uda-simple-alone"), "views, averages"),
+    ("simple CNN with UDA: 88", "report", ("mnist", "random", "uda-simple"), "views, averages"),
+    ("deep CNN, labels alone: 23", "report", ("mnist", "random", "uda-alone"), "views, averages"),
+    ("deep CNN with UDA: 97", "report", ("mnist", "random", "uda"), "views, averages"),
+    ("feature matching: 99.07 ± 0.07", "Salimans", ("mnist", "random", "improved-gan-150"), "half of the epochs"),
+    ("ensemble of ten such: 99.14 ± 0.06", "Salimans", None, "–"),
+    ("low density added, ahead of feature matching: 99.21 ± 0.10, best on test", "Dai",
      ("mnist", "random", "complement-40"), "24,000 steps, last weights"),
-    ("cats and dogs, labels alone: 60.2", "Petrova 2020", (_CATS, "random", "petrova-supervised"),
+    ("cats and dogs, labels alone: 60.2", "Petrova", (_CATS, "random", "petrova-supervised"),
      "64 pixels (224), 1,000 steps"),
-    ("cats and dogs, generator fools D, labels at random: about 70", "Petrova 2020", (_CATS, "random", "petrova"),
+    ("cats and dogs, generator fools D, labels at random: about 70", "Petrova", (_CATS, "random", "petrova"),
      "64 pixels, 1,000 steps"),
-    ("as above", "Petrova 2020", (_CATS, "random", "petrova-5"), "64 pixels, 5,000 steps"),
-    ("as above", "Petrova 2020", (_CATS, "random", "petrova-residual"), "small network, 22,000 steps"),
-    ("as above, labels picked by hand: 83.2", "Petrova 2020", (_CATS, "representative", "petrova"),
+    ("as above", "Petrova", (_CATS, "random", "petrova-5"), "64 pixels, 5,000 steps"),
+    ("as above", "Petrova", (_CATS, "random", "petrova-residual"), "small network, 22,000 steps"),
+    ("as above, labels picked by hand: 83.2", "Petrova", (_CATS, "representative", "petrova"),
      "labels of cluster centers"),
     ("Fashion-MNIST: above 90", "no log", ("fashion-mnist", "random", "sgan-propagation"),
      "settings of draws 0 to 2"),
     ("as above", "no log", ("fashion-mnist", "random", "sgan-graph"), "settings of MNIST"),
 ]
 FURTHER_CLAIMS = [ # In the same form: other runs that answer these claims
-    ("convolutional D, feature matching: 97.82, best of 77 epochs", "notebooks", ("mnist", "random", "sgan-conv-20"),
+    ("convolutional D, feature matching: 97.82, best of 77 epochs on test", "notebooks",
+     ("mnist", "random", "sgan-conv-20"),
      "20 epochs, averages, rates fall"),
     ("as above", "notebooks", ("mnist", "random", "sgan-conv-views"),
      "its D with G, views, noise and rates of sgan; 4 epochs"),
-    ("deep CNN with UDA: 97", "course report", ("mnist", "random", "uda-annealed"), "labels annealed, logarithm"),
-    ("as above", "course report", ("mnist", "random", "uda-linear"), "annealed, linear"),
-    ("as above", "course report", ("mnist", "random", "uda-exp"), "annealed, exponential"),
-    ("as above", "course report", ("mnist", "random", "uda-unmasked"), "no threshold for unlabeled images"),
-    ("feature matching: 99.07 ± 0.07", "Salimans 2016", ("mnist", "random", "improved-gan-40"),
+    ("deep CNN with UDA: 97", "report", ("mnist", "random", "uda-annealed"), "labels annealed, logarithm"),
+    ("as above", "report", ("mnist", "random", "uda-linear"), "annealed, linear"),
+    ("as above", "report", ("mnist", "random", "uda-exp"), "annealed, exponential"),
+    ("as above", "report", ("mnist", "random", "uda-unmasked"), "no threshold for unlabeled images"),
+    ("feature matching: 99.07 ± 0.07", "Salimans", ("mnist", "random", "improved-gan-40"),
      "24,000 steps, shorter averages, rates fall"),
-    ("cats and dogs, labels alone: 60.2", "Petrova 2020", (_CATS, "random", "photographs-supervised"),
+    ("cats and dogs, labels alone: 60.2", "Petrova", (_CATS, "random", "photographs-supervised"),
      "64 pixels, small network, 8,000 steps"),
-    ("cats and dogs, labels at random: about 70", "Petrova 2020", (_CATS, "random", "photographs"),
+    ("cats and dogs, labels at random: about 70", "Petrova", (_CATS, "random", "photographs"),
      "that network with rotation, no GAN"),
-    ("as above, labels picked by hand: 83.2", "Petrova 2020", (_CATS, "representative", "photographs"),
+    ("as above, labels picked by hand: 83.2", "Petrova", (_CATS, "representative", "photographs"),
      "the same, labels of cluster centers"),
     ("(no claim)", "–", (_CATS, "representative", "photographs-supervised"), "labels alone, of cluster centers"),
     ("Fashion-MNIST: above 90", "no log", ("fashion-mnist", "random", "baseline"), "labels alone"),
@@ -130,9 +131,11 @@ def claims_table(
     "Each claim with what was measured, or that it was not run."
     found = {(without_hash(r["data"]), r["strategy"], r["method"]): r for r in rows if r["labeled"] == 100}
     def measured(cell):
-        if cell not in found: return {"measured (draws)": "not run", "worst": ""}
+        if cell not in found: return {"measured (draws)": "not run", "95%": "", "worst": ""}
         row = found[cell]
+        half = half_interval(row)
         return {"measured (draws)": f"{with_spread(row['accuracy'], row['std'])} ({row['draws']})",
+                "95%": "" if half is None else f"{half:.2f}",
                 "worst": f"{row['worst']:.2f}" if row["draws"] > 1 else ""}
     def beside(claim, cell): # where the claim is the best epoch on the test set
         best = found[cell]["best_on_test"] if cell in found and "best of" in claim else None
@@ -141,7 +144,7 @@ def claims_table(
     return tabular([{"claim": claim, "by": source, "method": cell[2] if cell else "–", **measured(cell),
                      "what differs here": differs + beside(claim, cell)}
                     for claim, source, cell, differs in claims],
-                   ragged % 1.6 + "lllr" + ragged % 1.1)
+                   ragged % 1.5 + "lllrr" + ragged % 1.1)
 
 # %% ../../nbs/report/method_tables.ipynb #7e11b002
 def times_table(

@@ -72,7 +72,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
         _MNIST_10 | dict(methods=("sgan-staged",)),
         _MNIST_10 | dict(methods=("sgan-graph-long",)),
         _MNIST_10 | dict(methods=("sgan-graph-14",)), # For `make run`: under five minutes on two idle cores
-        _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
+        _MNIST | _FIVE | dict(methods=("sgan", "sgan-graph", "sgan-staged"), seeds=[1]),
         _MNIST | _FIVE | dict(methods=("sgan",), epochs=20, method="sgan-20"), # The steps of sgan-graph
         _MNIST | _FIVE | dict(methods=("sgan-graph", "baseline", "sgan"), n_labels=[20, 50, 1000]),
         _FASHION | _FIVE | dict(methods=("baseline", "sgan", "sgan-graph", "sgan-propagation")),
@@ -93,7 +93,7 @@ PLANS = { # Name -> parts: arguments of `benchmark_cells`
         _MNIST_10 | dict(methods=SPINE),
         _FASHION_10 | dict(methods=SPINE),
         _MNIST_10 | _COUNTS | dict(methods=SPINE),
-        _MNIST_10 | dict(methods=("sgan", "sgan-graph"), seeds=[1]),
+        _MNIST_10 | dict(methods=("sgan", "sgan-graph", "sgan-staged"), seeds=[1]),
         *(_MNIST_10 | part for part in (*_PUBLISHED, *_ABLATION, *_VARIANTS, *_ALONE)),
         _MNIST_10 | dict(methods=(*CORE, *_OTHERS)),
         *(_FASHION_10 | part for part in (dict(methods=(*CORE, *_OTHERS)), *_PUBLISHED)),

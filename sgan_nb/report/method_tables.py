@@ -53,18 +53,18 @@ def overview_table(
     rows:list[dict], # Of these methods, from `summarize`
 ) -> str: # LaTeX
     "Source, networks, losses, views, consistency and budget of each method."
-    budgets = {row["method"]: budget_cells(row) | {"n": row["steps"]} for row in rows}
-    table = []
+    row_of, table = {row["method"]: row for row in rows}, []
     for method, saved in configs.items():
         config = saved["config"]
         if _is_other_length(method, configs) or method in (*LEFT_OUT, *ONE_DRAW) or method.endswith("-alone"): continue
         generator = "–" if config.generator == "none" else config.generator
+        budget = budget_cells(row_of[method])
         views = ("" if config.augmentation_strength == 1 else "half ") + config.augmentation
         table.append({"method": method, "source": _SOURCES.get(without_ending(method), "ours"),
                       "D": config.discriminator, "G": generator, "loss of D": loss_text(config, OF_DISCRIMINATOR),
                       "of G": loss_text(config, OF_GENERATOR), "views": views.replace("none", "–"),
-                      "consistency": _target_text(config), "steps": budgets[method]["steps"],
-                      "seen": _seen_text(config, budgets[method]["n"]), "share": budgets[method]["of published"]})
+                      "consistency": _target_text(config), "steps": budget["steps"],
+                      "seen": _seen_text(config, row_of[method]["steps"]), "share": budget["of published"]})
     return tabular(table, "llllllllrrr")
 
 def _seen_text(config:TrainConfig, steps:int) -> str:
@@ -102,8 +102,7 @@ CLAIMS = [ # (claim, test accuracy in percent; by whom; (data, strategy, method)
 ]
 FURTHER_CLAIMS = [ # In the same form: other runs that answer these claims
     ("convolutional D, feature matching: 97.82, best of 77 epochs on test", "notebooks",
-     ("mnist", "random", "sgan-conv-20"),
-     "20 epochs, averages, rates fall"),
+     ("mnist", "random", "sgan-conv-20"), "20 epochs, averages, rates fall"),
     ("as above", "notebooks", ("mnist", "random", "sgan-conv-views"),
      "its D with G, views, noise and rates of sgan; 4 epochs"),
     ("deep CNN with UDA: 97", "report", ("mnist", "random", "uda-annealed"), "labels annealed, logarithm"),
